@@ -1,0 +1,244 @@
+"""The configuration file: every key optional, every unknown key an error that names the nearest valid one.
+
+The dataclasses below are the reference: a key's name, type, default and meaning stand here and nowhere else.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import os
+import tomllib
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+DEFAULT_PATH = Path("/etc/mailhooks/mailhooks.toml")
+MAX_FILE_BYTES = 1_000_000  # a configuration file is written by hand
+
+_POSTFIX = "/var/spool/postfix/mailhooks"
+_DOVECOT = "/run/mailhooks"
+
+
+class ConfigError(ValueError):
+    """The configuration cannot be used; the text names the key and the cure."""
+
+
+@dataclass(frozen=True)
+class StoreConfig:
+    """Where the accounts are kept."""
+
+    url: str = "sqlite:////var/lib/mailhooks/mailhooks.db"
+    key_file: str = "/var/lib/mailhooks/key"  # encrypts relay credentials
+    snapshot: str = "/var/lib/mailhooks/snapshot.db"  # this machine's copy when url is postgresql://
+
+
+@dataclass(frozen=True)
+class MailConfig:
+    """Where mail is stored, and how an address is read."""
+
+    uid: int = 5000
+    gid: int = 5000
+    home: str = "/var/mail/%d/%n"  # %d domain, %n local part, %u address
+    recipient_delimiter: str = "+"
+
+
+@dataclass(frozen=True)
+class ListenConfig:
+    """Twisted endpoint strings for each hook; an empty list switches the hook off."""
+
+    socketmap: tuple[str, ...] = (f"unix:{_POSTFIX}/socketmap:mode=0660",)
+    policy: tuple[str, ...] = (f"unix:{_POSTFIX}/policy:mode=0660",)
+    postfix_auth: tuple[str, ...] = (f"unix:{_POSTFIX}/auth:mode=0660",)
+    login: tuple[str, ...] = (f"unix:{_DOVECOT}/login:mode=0660",)
+    auth_master: tuple[str, ...] = (f"unix:{_DOVECOT}/auth-master:mode=0600",)
+    auth_userdb: tuple[str, ...] = (f"unix:{_DOVECOT}/auth-userdb:mode=0600",)
+    dict: tuple[str, ...] = (f"unix:{_DOVECOT}/dict:mode=0660",)
+    http: tuple[str, ...] = ("tcp:9465:interface=127.0.0.1",)
+    tcp_table: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # table name -> endpoints
+
+
+@dataclass(frozen=True)
+class AuthConfig:
+    """How passwords are checked."""
+
+    failure_delay: float = 2.0  # seconds until "wrong password" is said
+    workers: int = 0  # hashing threads; 0: one per CPU
+    queue: int = 500  # waiting checks; beyond it: temporary failure
+    cache_entries: int = 10_000  # verified credentials kept in memory (keyed hashes only); 0: none
+    cache_seconds: float = 300.0
+    rehash: bool = True  # bring old schemes to argon2id at the next login
+    min_password_length: int = 1
+
+
+@dataclass(frozen=True)
+class PolicyConfig:
+    """Which rules are asked, in which order, per policy_context."""
+
+    smtp: tuple[str, ...] = ("recipient_access", "list_posting", "quota")
+    submission: tuple[str, ...] = ("sender_ownership", "recipient_access", "list_posting", "quota")
+    end_of_message: tuple[str, ...] = ()
+    shadow: tuple[str, ...] = ()  # rules that are decided, counted and logged, not enforced
+    quota_code: Literal[452, 552] = 552  # 452: the sender's server tries again for days
+    null_sender: Literal["refuse", "allow"] = "refuse"  # MAIL FROM:<> by a logged-in user
+
+
+@dataclass(frozen=True)
+class LogConfig:
+    """How the daemon logs on stdout."""
+
+    format: Literal["text", "json"] = "text"
+    level: Literal["debug", "info", "warn", "error"] = "info"
+
+
+@dataclass(frozen=True)
+class HttpConfig:
+    """The metrics and health port."""
+
+    token_file: str = ""  # bearer token; required when http listens beyond loopback
+
+
+@dataclass(frozen=True)
+class SpamConfig:
+    """The small SQLite file from which spamd reads preferences; published by the daemon."""
+
+    preferences: str = "/var/lib/mailhooks/spam/preferences.db"
+
+
+@dataclass(frozen=True)
+class PortsConfig:
+    """Where the stock daemons listen; 0 switches a service off."""
+
+    smtp: int = 25
+    submission: int = 587
+    submissions: int = 465
+    imap: int = 143
+    imaps: int = 993
+    pop3: int = 0
+    pop3s: int = 0
+    sieve: int = 4190
+    reinject: int = 10026  # loopback only: mail coming back from the spam filter
+    spamd: int = 783  # loopback only
+
+
+@dataclass(frozen=True)
+class ServerConfig:
+    """What ``mailhooks up`` renders into the stock daemons' files."""
+
+    hostname: str = ""  # empty: the machine's own name
+    root: str = "/"  # private instances live below another directory
+    interface: str = ""  # empty: every address; a loopback address for demos and tests
+    certificate: str = "/etc/ssl/cert.pem"
+    key: str = "/etc/ssl/key.pem"
+    relayhost: str = ""  # as in Postfix; empty: deliver directly
+    relay_tls: Literal["encrypt", "verify", "may"] = "encrypt"
+    message_size_limit: int = 52_428_800  # bytes
+    spam_filter: bool = True
+    missing_folder: Literal["inbox", "create"] = "inbox"  # user+folder when there is no such folder
+    user: str = "mailhooks"  # whom ``up`` runs ``serve`` as
+    ports: PortsConfig = field(default_factory=PortsConfig)
+
+
+@dataclass(frozen=True)
+class Config:
+    """The whole file."""
+
+    store: StoreConfig = field(default_factory=StoreConfig)
+    mail: MailConfig = field(default_factory=MailConfig)
+    listen: ListenConfig = field(default_factory=ListenConfig)
+    auth: AuthConfig = field(default_factory=AuthConfig)
+    policy: PolicyConfig = field(default_factory=PolicyConfig)
+    log: LogConfig = field(default_factory=LogConfig)
+    http: HttpConfig = field(default_factory=HttpConfig)
+    spam: SpamConfig = field(default_factory=SpamConfig)
+    server: ServerConfig = field(default_factory=ServerConfig)
+
+
+def load(path: Path | None = None, *, store: str | None = None) -> Config:
+    """Read the configuration: ``path``, else MAILHOOKS_CONFIG, else /etc/mailhooks/mailhooks.toml if it exists.
+
+    ``store`` (the --store flag) beats MAILHOOKS_STORE, which beats the file. Raises ConfigError.
+    """
+    named = path or (Path(value) if (value := os.environ.get("MAILHOOKS_CONFIG")) else None)
+    config = read(named) if named else (read(DEFAULT_PATH) if DEFAULT_PATH.exists() else Config())
+    url = store or os.environ.get("MAILHOOKS_STORE")
+    if url:
+        config = dataclasses.replace(config, store=dataclasses.replace(config.store, url=url))
+    return config
+
+
+def read(path: Path) -> Config:
+    """Read one file. Raises ConfigError."""
+    try:
+        with path.open("rb") as stream:
+            data = stream.read(MAX_FILE_BYTES + 1)
+    except OSError as error:
+        raise ConfigError(f"cannot read the configuration {path}: {error.strerror}") from error
+    if len(data) > MAX_FILE_BYTES:
+        raise ConfigError(f"{path} has more than {MAX_FILE_BYTES} bytes: that is no configuration file")
+    try:
+        return parse(tomllib.loads(data.decode()))
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path} is not UTF-8") from error
+    except (tomllib.TOMLDecodeError, ConfigError) as error:
+        raise ConfigError(f"{path}: {error}") from error
+
+
+def parse(tables: dict[str, Any]) -> Config:
+    """Make a Config of what tomllib gave. Raises ConfigError."""
+    config = _build(Config, tables, "")
+    assert isinstance(config, Config)  # noqa: S101 - for the type checker
+    return config
+
+
+def _build(kind: type, given: Any, where: str) -> Any:
+    if not isinstance(given, dict):
+        raise ConfigError(f"[{where}] is a table, not {_kind(given)}")
+    hints = typing.get_type_hints(kind)
+    for key in given:
+        if key not in hints:
+            near = difflib.get_close_matches(key, hints, 1, 0.4)
+            cure = f"did you mean {_join(where, near[0])}?" if near else f"known here: {', '.join(hints)}"
+            raise ConfigError(f"unknown key {_join(where, key)}: {cure}")
+    return kind(**{key: _convert(hints[key], value, _join(where, key)) for key, value in given.items()})
+
+
+def _convert(hint: Any, value: Any, where: str) -> Any:  # noqa: PLR0911 - one return per kind of value
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if dataclasses.is_dataclass(hint):
+        return _build(typing.cast(type, hint), value, where)
+    if origin is Literal:
+        if value not in arguments or isinstance(value, bool):
+            raise ConfigError(f"{where} is one of {', '.join(map(str, arguments))}, not {value!r}")
+        return value
+    if origin is tuple:
+        if not isinstance(value, list):
+            raise ConfigError(f"{where} is a list, not {_kind(value)}")
+        return tuple(_convert(arguments[0], item, where) for item in value)
+    if origin is Mapping:
+        if not isinstance(value, dict):
+            raise ConfigError(f"{where} is a table, not {_kind(value)}")
+        return {key: _convert(arguments[1], item, _join(where, key)) for key, item in value.items()}
+    if origin is types.UnionType:
+        return _convert(arguments[0], value, where)
+    if hint is float and type(value) is int:
+        value = float(value)
+    if type(value) is not hint:
+        raise ConfigError(f"{where} is {_NAMES[hint]}, not {_kind(value)}")
+    if hint in (int, float) and value < 0:
+        raise ConfigError(f"{where} is not below zero")
+    return value
+
+
+_NAMES = {str: "a text", int: "a whole number", float: "a number", bool: "true or false"}
+
+
+def _kind(value: Any) -> str:
+    return {dict: "a table", list: "a list"}.get(type(value)) or _NAMES.get(type(value), type(value).__name__)
+
+
+def _join(where: str, key: str) -> str:
+    return f"{where}.{key}" if where else key
