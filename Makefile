@@ -1,0 +1,44 @@
+# make run    the complete mail server with an example domain, on loopback ports
+# make test   everything: lint, types, unit, property and end-to-end tests with the real programs
+# make bench  the benchmarks, with their yardsticks beside them
+# make unit   the tests that start no stock daemon
+
+SHELL := /bin/bash
+
+# The distribution's Python first: `mailhooks up` runs the daemon as another user, who must be able to read it.
+PYTHON ?= $(firstword $(wildcard /usr/bin/python3) python3)
+
+# The environment lies in the checkout, or, where other users cannot read the checkout, in a place where they can.
+VENV ?= $(shell scripts/environment-path)
+BIN := $(VENV)/bin
+
+.PHONY: run test bench unit lint packages clean
+
+packages:
+	scripts/install-debian
+
+# Not editable: the daemon's user needs to read the package, not the checkout.
+$(VENV)/installed: setup.cfg constraints.txt $(shell find mailhooks -type f -not -name '*.pyc')
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt '.[test,lint]'
+	touch $@
+
+lint: packages $(VENV)/installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+unit: packages $(VENV)/installed
+	$(BIN)/python -m pytest -m 'not e2e'
+
+test: lint
+	$(BIN)/python -m pytest
+
+bench: packages $(VENV)/installed
+	$(BIN)/python -m benchmarks
+
+run: packages $(VENV)/installed
+	$(BIN)/python -m mailhooks.stack.demo
+
+clean:
+	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache
