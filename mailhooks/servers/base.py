@@ -1,0 +1,302 @@
+"""What all protocol servers share: limits, pausing, counting, errors and the orderly end.
+
+A protocol is a subclass of Connection that turns bytes into replies (``received``), and a subclass of Server that makes
+such connections. What a connection answers at once it returns from ``received``: all replies to one read are one write.
+What it answers later it announces with ``begin`` and answers with ``finish``; while too many are outstanding, or the
+peer does not read, nothing more is read from it.
+
+Wrong input ends the connection, after the error reply where the protocol has one. The peer never hears what an
+exception said. Replies are not put in order here: a protocol without ids answers in ``received``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IPushProducer
+from twisted.internet.protocol import Factory
+from twisted.internet.protocol import Protocol as TwistedProtocol
+from twisted.internet.task import LoopingCall
+from twisted.logger import Logger
+from zope.interface import implementer
+
+from mailhooks.log import Limited
+from mailhooks.servers.transport import peer_uid
+from mailhooks.wire.errors import WireError
+
+if TYPE_CHECKING:
+    from twisted.internet.interfaces import IAddress
+    from twisted.python.failure import Failure
+
+    from mailhooks.counters import HookCounters
+
+MAX_CONNECTIONS = 5000  # per hook; Postfix and Dovecot open one per process, 1,000 are common on a big machine
+MAX_PENDING = 100  # requests of one connection that wait for a worker; then it is not read until half are answered
+HALF_REQUEST_SECONDS = 30.0  # a request that has begun must be whole by then; an idle connection may stay for ever
+STALLED_SECONDS = 60.0  # a peer that takes none of our replies for so long is gone
+CLOSING_SECONDS = 10.0  # the last replies of a closing connection must be taken by then
+SWEEP_SECONDS = 5.0  # how often the three limits above are looked at: one timer per hook, none per connection
+
+log = Logger()
+
+
+class Clock(Protocol):
+    """The part of the reactor that knows the time (IReactorTime)."""
+
+    def seconds(self) -> float:
+        """Monotonic seconds."""
+
+    def callLater(self, delay: float, callable: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: A002, N802 - Twisted's
+        """Call something later."""
+
+
+@implementer(IPushProducer)
+class Connection(TwistedProtocol):
+    """One client. Subclasses implement ``received``, and whatever else they need of greeting, error_reply, lost."""
+
+    transport: Any = None  # ours, Twisted's TLS over ours, or StringTransport: no interface of Twisted's covers them
+
+    def __init__(self, server: Server) -> None:
+        self.server = server
+        self.counters = server.counters
+        self.pending = 0  # requests begun and not finished
+        self.closing = False  # nothing more is read or answered
+        self.half_since: float | None = None  # when the request began that is not whole yet
+        self.stalled_since: float | None = None  # since when the peer does not take our replies
+        self.closing_since = 0.0
+        self._progress = False  # a request was completed in this read
+
+    # What a protocol says
+
+    def received(self, data: bytes) -> bytes:
+        """Take what was read; return the replies that are at hand. WireError ends the connection."""
+        raise NotImplementedError
+
+    def incomplete(self) -> bool:
+        """Whether a request has begun that is not whole yet."""
+        return False
+
+    def greeting(self) -> bytes:
+        """What is said to a new client before it says anything."""
+        return b""
+
+    def error_reply(self, kind: str) -> bytes:  # noqa: ARG002 - for those that need it
+        """What is said before closing because of wrong input, for protocols that have a word for it."""
+        return b""
+
+    def lost(self) -> None:
+        """The client is gone: forget what was being done for it. ``finish`` does nothing from now on."""
+
+    # What a protocol uses
+
+    def begin(self) -> None:
+        """A request was read that will be answered later."""
+        self.pending += 1
+        self._progress = True
+        if self.pending == MAX_PENDING:
+            self._read(False)
+
+    def finish(self, reply: bytes) -> None:
+        """Answer a request that ``begin`` announced; nothing happens when the client is gone."""
+        self.pending -= 1
+        self.send(reply)
+        if self.pending == MAX_PENDING // 2 and not self.stalled_since:
+            self._read(True)
+        if not self.pending and self.server.draining:
+            self.close()
+
+    def send(self, data: bytes) -> None:
+        """Write unless the connection is ending."""
+        if data and not self.closing and self.transport is not None:
+            self.transport.write(data)
+
+    def refuse(self, kind: str) -> None:
+        """End the connection because of wrong input, with the error reply of the protocol; counted by ``kind``."""
+        if self.closing:
+            return
+        self.counters.protocol_errors[kind] += 1
+        held = self.server.limited.passes(f"protocol {kind}")
+        if held is not None:
+            log.warn(
+                "{hook}: connection closed, protocol error {kind} ({held} more since the last report)",
+                hook=self.server.hook,
+                kind=kind,
+                held=held,
+            )
+        self.send(self.error_reply(kind))
+        self.close()
+
+    def close(self) -> None:
+        """End the connection when what was written is sent, CLOSING_SECONDS at most."""
+        if self.closing or self.transport is None:
+            return
+        self.closing = True
+        self.closing_since = self.server.clock.seconds()
+        self.transport.unregisterProducer()
+        self.transport.loseConnection()
+
+    def abort(self) -> None:
+        """End the connection now; what was not sent is lost."""
+        self.closing = True
+        if self.transport is not None:
+            self.transport.abortConnection()
+
+    @property
+    def peer_uid(self) -> int | None:
+        """The user at the other end of a unix socket, else None."""
+        return peer_uid(self.transport)
+
+    # What Twisted calls
+
+    def connectionMade(self) -> None:
+        """Enter the server's books and greet."""
+        self.server.enter(self)
+        self.transport.registerProducer(self, True)
+        self.send(self.greeting())
+
+    def dataReceived(self, data: bytes) -> None:
+        """Let the protocol take the bytes, write its replies, keep its limits."""
+        if self.closing:
+            return
+        self._progress = False
+        try:
+            replies = self.received(data)
+        except WireError as error:
+            self.refuse(error.kind)
+            return
+        except Exception:  # noqa: BLE001 - our own fault must reach the log, never the peer
+            self.server.fault("connection closed")
+            self.close()
+            return
+        if replies:
+            self._progress = True
+            self.send(replies)
+        if not self.incomplete():
+            self.half_since = None
+        elif self.half_since is None or self._progress:
+            self.half_since = self.server.clock.seconds()
+
+    def connectionLost(self, reason: Failure | None = None) -> None:  # noqa: ARG002 - Twisted gives it
+        """Leave the server's books."""
+        self.closing = True
+        self.server.leave(self)
+        self.lost()
+
+    def pauseProducing(self) -> None:
+        """The peer does not read: take no more requests from it."""
+        self.stalled_since = self.server.clock.seconds()
+        self._read(False)
+
+    def resumeProducing(self) -> None:
+        """The peer has read all: go on."""
+        self.stalled_since = None
+        if self.pending < MAX_PENDING:
+            self._read(True)
+
+    def stopProducing(self) -> None:
+        """The connection is lost; connectionLost does the rest."""
+
+    def _read(self, more: bool) -> None:
+        if self.closing or self.transport is None:
+            return
+        if more:
+            self.transport.resumeProducing()
+        else:
+            self.transport.pauseProducing()
+
+
+class Server(Factory):
+    """The connections of one hook. Subclasses implement ``connection``."""
+
+    noisy = False
+
+    def __init__(self, hook: str, clock: Clock, counters: HookCounters, *, limited: Limited | None = None) -> None:
+        self.hook = hook
+        self.clock = clock
+        self.counters = counters
+        self.limited = limited or Limited(clock.seconds)
+        self.connections: set[Connection] = set()
+        self.draining = False
+        self._drained: list[Deferred[None]] = []
+        self._sweeper = LoopingCall(self._sweep)
+        self._sweeper.clock = clock
+
+    def connection(self) -> Connection:
+        """Make the protocol of a new connection."""
+        raise NotImplementedError
+
+    def buildProtocol(self, addr: IAddress | None) -> Connection | None:  # noqa: ARG002 - Twisted gives it
+        """Make a connection, or close it at once (None) beyond the limit and while ending."""
+        if self.draining:
+            return None
+        if len(self.connections) >= MAX_CONNECTIONS:
+            self.counters.protocol_errors["connections"] += 1
+            return None
+        return self.connection()
+
+    def enter(self, connection: Connection) -> None:
+        """Keep account of a new connection."""
+        self.connections.add(connection)
+        self.counters.connections += 1
+        if not self._sweeper.running:
+            self._sweeper.start(SWEEP_SECONDS, now=False)
+
+    def leave(self, connection: Connection) -> None:
+        """Forget a connection that has ended."""
+        self.connections.discard(connection)
+        self.counters.connections -= 1
+        if self.connections:
+            return
+        if self._sweeper.running:
+            self._sweeper.stop()
+        waiting, self._drained = self._drained, []
+        for deferred in waiting:
+            deferred.callback(None)
+
+    def fault(self, consequence: str) -> None:
+        """Log the exception being handled, with what the client hears instead; the same one not too often."""
+        held = self.limited.passes(f"fault {consequence}")
+        if held is not None:
+            log.failure(
+                "{hook}: internal error, {consequence} ({held} more since the last report)",
+                hook=self.hook,
+                consequence=consequence,
+                held=held,
+            )
+
+    @property
+    def pending(self) -> int:
+        """Requests that wait for their answer."""
+        return sum(connection.pending for connection in self.connections)
+
+    def drain(self) -> Deferred[None]:
+        """Close the idle now and the busy when they are answered; fires when none is left."""
+        self.draining = True
+        done: Deferred[None] = Deferred()
+        if not self.connections:
+            done.callback(None)
+            return done
+        self._drained.append(done)
+        for connection in list(self.connections):
+            if not connection.pending:
+                connection.close()
+        return done
+
+    def abort(self) -> None:
+        """End all connections now."""
+        self.draining = True
+        for connection in list(self.connections):
+            connection.abort()
+
+    def _sweep(self) -> None:
+        now = self.clock.seconds()
+        for connection in list(self.connections):
+            if connection.closing:
+                if now - connection.closing_since >= CLOSING_SECONDS:
+                    connection.abort()
+            elif connection.stalled_since is not None and now - connection.stalled_since >= STALLED_SECONDS:
+                self.counters.protocol_errors["stalled"] += 1
+                connection.abort()
+            elif connection.half_since is not None and now - connection.half_since >= HALF_REQUEST_SECONDS:
+                connection.refuse("half_request")
