@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 FAULT_SECONDS = 10.0  # the same fault is logged once in this time: an outage is one line, not one per request
 MAX_FAULTS = 1000  # kinds of faults remembered; more would be a leak

@@ -11,12 +11,11 @@ exception said. Replies are not put in order here: a protocol without ids answer
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IPushProducer
-from twisted.internet.protocol import Factory
-from twisted.internet.protocol import Protocol as TwistedProtocol
+from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 from zope.interface import implementer
@@ -26,7 +25,7 @@ from mailhooks.servers.transport import peer_uid
 from mailhooks.wire.errors import WireError
 
 if TYPE_CHECKING:
-    from twisted.internet.interfaces import IAddress
+    from twisted.internet.interfaces import IAddress, IReactorTime
     from twisted.python.failure import Failure
 
     from mailhooks.counters import HookCounters
@@ -41,18 +40,8 @@ SWEEP_SECONDS = 5.0  # how often the three limits above are looked at: one timer
 log = Logger()
 
 
-class Clock(Protocol):
-    """The part of the reactor that knows the time (IReactorTime)."""
-
-    def seconds(self) -> float:
-        """Monotonic seconds."""
-
-    def callLater(self, delay: float, callable: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: A002, N802 - Twisted's
-        """Call something later."""
-
-
 @implementer(IPushProducer)
-class Connection(TwistedProtocol):
+class Connection(Protocol):
     """One client. Subclasses implement ``received``, and whatever else they need of greeting, error_reply, lost."""
 
     transport: Any = None  # ours, Twisted's TLS over ours, or StringTransport: no interface of Twisted's covers them
@@ -211,7 +200,9 @@ class Server(Factory):
 
     noisy = False
 
-    def __init__(self, hook: str, clock: Clock, counters: HookCounters, *, limited: Limited | None = None) -> None:
+    def __init__(
+        self, hook: str, clock: IReactorTime, counters: HookCounters, *, limited: Limited | None = None
+    ) -> None:
         self.hook = hook
         self.clock = clock
         self.counters = counters

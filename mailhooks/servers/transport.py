@@ -1,8 +1,9 @@
 """Transports that send at once: Twisted's own, less two system calls a request.
 
-Twisted's ``write()`` always goes through the reactor (epoll_ctl, epoll_wait, send, epoll_ctl); these send in ``write()``
-while nothing is buffered, and hand Twisted's buffer only what the kernel did not take. Everything after that (order,
-producers, loss) is Twisted's. ``unix.Server`` reads with recvmsg for file descriptors that nobody sends here: plain recv.
+Twisted's ``write()`` always goes through the reactor (epoll_ctl, epoll_wait, send, epoll_ctl); these send in
+``write()`` while nothing is buffered, and hand Twisted's buffer only what the kernel did not take. Everything after
+that (order, producers, loss) is Twisted's. ``unix.Server`` reads with recvmsg for file descriptors that nobody sends
+here: plain recv.
 
 A failed send is never reported from inside ``write()``: the bytes go to the buffer, where the reactor meets the same
 error and ends the connection in its own time, so no protocol is re-entered.
@@ -25,14 +26,14 @@ class SendAtOnce(tcp.Server):
     def write(self, data: bytes) -> None:
         """Send now what the kernel takes; the reactor sends the rest."""
         if self._tempDataLen or self.dataBuffer or self.TLS or self._writeDisconnecting or not self.connected:
-            super().write(data)
+            super().write(data)  # type: ignore[no-untyped-call]
             return
         try:
             sent = self.socket.send(data)
         except OSError:  # full (EAGAIN) or lost: the reactor finds out which
             sent = 0
         if sent != len(data):
-            super().write(data[sent:])
+            super().write(data[sent:])  # type: ignore[no-untyped-call]
 
 
 class TCPTransport(SendAtOnce):
@@ -42,7 +43,7 @@ class TCPTransport(SendAtOnce):
 class UNIXTransport(SendAtOnce, unix.Server):
     """For unix.Port; receives no file descriptors."""
 
-    doRead = tcp.Connection.doRead  # noqa: N815 - Twisted calls it
+    doRead = tcp.Connection.doRead  # type: ignore[assignment]
 
 
 def peer_uid(transport: Any) -> int | None:
