@@ -119,14 +119,14 @@ def split_extension(address: str, delimiter: str) -> tuple[str, str]:
     ``delimiter`` is Postfix's recipient_delimiter: any of its characters splits, the first one in the local part does,
     none does where nothing would be left before it. Names that Postfix never splits (src/global/split_addr.c) stay.
     """
-    local, _, domain = address.rpartition("@")
-    found = [at for at in map(local.find, delimiter) if at >= 0]
-    if not found:
+    end = address.rfind("@")
+    if len(delimiter) == 1:  # nearly always, and on the path of every lookup
+        at = address.find(delimiter, 0, end)
+    else:
+        at = min((at for at in (address.find(char, 0, end) for char in delimiter) if at >= 0), default=-1)
+    if at < 1 or _never_split(address[:end], delimiter):
         return address, ""
-    at = min(found)
-    if at == 0 or _never_split(local, delimiter):
-        return address, ""
-    return f"{local[:at]}@{domain}", local[at + 1 :]
+    return address[:at] + address[end:], address[at + 1 : end]
 
 
 def with_extension(address: str, extension: str, delimiter: str) -> str:
