@@ -1,16 +1,18 @@
 """What all protocol servers share: limits, pausing, counting, errors and the orderly end.
 
-A protocol is a subclass of Connection that turns bytes into replies (``received``), and a subclass of Server that makes
-such connections. What a connection answers at once it returns from ``received``: all replies to one read are one write.
-What it answers later it announces with ``begin`` and answers with ``finish``; while too many are outstanding, or the
-peer does not read, nothing more is read from it.
+A protocol is a subclass of Connection with a parser of ``mailhooks.wire`` and an ``answer`` to each value, and a
+subclass of Server that makes such connections. All replies that are at hand after one read are one write. What it
+answers later it announces with ``begin`` and answers with ``finish``; while too many are outstanding, or the peer does
+not read, nothing more is read from it.
 
 Wrong input ends the connection, after the error reply where the protocol has one. The peer never hears what an
-exception said. Replies are not put in order here: a protocol without ids answers in ``received``.
+exception said. Replies are not put in order here: a protocol without ids answers at once.
 """
 
 from __future__ import annotations
 
+import traceback
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred
@@ -18,6 +20,7 @@ from twisted.internet.interfaces import IPushProducer
 from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from mailhooks.log import Limited
@@ -26,7 +29,6 @@ from mailhooks.wire.errors import WireError
 
 if TYPE_CHECKING:
     from twisted.internet.interfaces import IAddress, IReactorTime
-    from twisted.python.failure import Failure
 
     from mailhooks.counters import HookCounters
 
@@ -35,6 +37,7 @@ MAX_PENDING = 100  # requests of one connection that wait for a worker; then it 
 HALF_REQUEST_SECONDS = 30.0  # a request that has begun must be whole by then; an idle connection may stay for ever
 STALLED_SECONDS = 60.0  # a peer that takes none of our replies for so long is gone
 CLOSING_SECONDS = 10.0  # the last replies of a closing connection must be taken by then
+FAULT_FRAMES = 6  # innermost calls named in the log line of an internal error
 SWEEP_SECONDS = 5.0  # how often the three limits above are looked at: one timer per hook, none per connection
 
 log = Logger()
@@ -42,9 +45,11 @@ log = Logger()
 
 @implementer(IPushProducer)
 class Connection(Protocol):
-    """One client. Subclasses implement ``received``, and whatever else they need of greeting, error_reply, lost."""
+    """One client. Subclasses have a ``parser`` and ``answer``, and what they need of greeting, error_reply, lost."""
 
     transport: Any = None  # ours, Twisted's TLS over ours, or StringTransport: no interface of Twisted's covers them
+
+    parser: Any = None  # feed(data) -> values, incomplete -> bool: one of ``mailhooks.wire``
 
     def __init__(self, server: Server) -> None:
         self.server = server
@@ -59,12 +64,32 @@ class Connection(Protocol):
     # What a protocol says
 
     def received(self, data: bytes) -> bytes:
-        """Take what was read; return the replies that are at hand. WireError ends the connection."""
+        """Take what was read; return the replies that are at hand. WireError ends the connection.
+
+        As it stands: ``parser`` cuts the bytes into values, each is answered by ``answer``, and what was asked in
+        good order before a mistake is answered before the connection ends.
+        """
+        replies: list[bytes] = []
+        try:
+            try:
+                values = self.parser.feed(data)
+            except WireError as error:
+                replies += map(self.answer, error.completed)
+                raise
+            for value in values:
+                replies.append(self.answer(value))
+        except WireError:
+            self.send(b"".join(replies))
+            raise
+        return b"".join(replies)
+
+    def answer(self, value: Any) -> bytes:
+        """Return the reply to one value of the parser, b"" when it comes later or is none."""
         raise NotImplementedError
 
     def incomplete(self) -> bool:
         """Whether a request has begun that is not whole yet."""
-        return False
+        return bool(self.parser.incomplete)
 
     def greeting(self) -> bytes:
         """What is said to a new client before it says anything."""
@@ -245,16 +270,24 @@ class Server(Factory):
         for deferred in waiting:
             deferred.callback(None)
 
-    def fault(self, consequence: str) -> None:
-        """Log the exception being handled, with what the client hears instead; the same one not too often."""
-        held = self.limited.passes(f"fault {consequence}")
-        if held is not None:
-            log.failure(
-                "{hook}: internal error, {consequence} ({held} more since the last report)",
-                hook=self.hook,
-                consequence=consequence,
-                held=held,
-            )
+    def fault(self, consequence: str, failure: Failure | None = None) -> None:
+        """Log the exception being handled (or ``failure``), and what the client hears instead; the same not too often.
+
+        Only the kind of exception and the places in the code are logged: its text might repeat what the client sent.
+        """
+        failure = failure or Failure()
+        held = self.limited.passes(f"fault {consequence} {failure.type}")
+        if held is None:
+            return
+        frames = traceback.extract_tb(failure.getTracebackObject())[-FAULT_FRAMES:]
+        log.error(
+            "{hook}: internal error {kind}, {consequence}; at {places} ({held} more since the last report)",
+            hook=self.hook,
+            kind=getattr(failure.type, "__name__", "unknown"),
+            consequence=consequence,
+            places=" > ".join(f"{Path(frame.filename).name}:{frame.lineno} {frame.name}" for frame in frames),
+            held=held,
+        )
 
     @property
     def pending(self) -> int:

@@ -1,0 +1,72 @@
+"""The policy server: attributes of an SMTP command in, one action out (SMTPD_POLICY_README).
+
+The decision is made elsewhere (``decide``); whatever goes wrong with it, Postfix hears DEFER_IF_PERMIT: the client may
+try again, unless another restriction refuses it for good. A malformed request has no reply: the connection ends, and
+Postfix asks once more.
+"""
+
+from __future__ import annotations
+
+from time import perf_counter
+from typing import TYPE_CHECKING
+
+from mailhooks.servers.base import Connection, Server
+from mailhooks.store.errors import Unavailable
+from mailhooks.wire import policy
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from twisted.internet.interfaces import IReactorTime
+
+    from mailhooks.counters import HookCounters
+
+_UNAVAILABLE = policy.DeferIfPermit("4.3.0", "the account store cannot answer now, try again later")
+_FAULT = policy.DeferIfPermit("4.3.0", "internal error, try again later")
+
+
+class PolicyConnection(Connection):
+    """One smtpd process."""
+
+    def __init__(self, server: PolicyServer) -> None:
+        super().__init__(server)
+        self.parser = policy.RequestParser()
+        self._policy = server
+
+    def answer(self, value: policy.Request) -> bytes:
+        """Return the reply to one request."""
+        return self._policy.reply(value)
+
+
+class PolicyServer(Server):
+    """Hands each request to ``decide``."""
+
+    def __init__(
+        self,
+        clock: IReactorTime,
+        counters: HookCounters,
+        *,
+        decide: Callable[[policy.Request], policy.Action],
+    ) -> None:
+        super().__init__("policy", clock, counters)
+        self._decide = decide
+
+    def connection(self) -> PolicyConnection:
+        """Make the protocol of a new connection."""
+        return PolicyConnection(self)
+
+    def reply(self, request: policy.Request) -> bytes:
+        """Answer one request."""
+        started = perf_counter()
+        result, reply = self._answer(request)
+        self.counters.answered("", result, perf_counter() - started)
+        return reply
+
+    def _answer(self, request: policy.Request) -> tuple[str, bytes]:
+        try:
+            return "decided", policy.render(self._decide(request))
+        except Unavailable:
+            return "temporary", policy.render(_UNAVAILABLE)
+        except Exception:  # noqa: BLE001 - our own fault is logged, and "later" to the client
+            self.fault("DEFER_IF_PERMIT answered")
+            return "temporary", policy.render(_FAULT)
