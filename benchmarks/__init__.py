@@ -1,0 +1,1 @@
+"""Benchmarks: mailhooks beside its yardsticks, in turns, every reply compared."""

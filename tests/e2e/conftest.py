@@ -1,0 +1,51 @@
+"""The servers of the end-to-end scenarios: the real daemons of every generation that this run has."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from machine import Machine, this_machine
+from server import Server
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if "/e2e/" in str(item.path):
+            item.add_marker(pytest.mark.e2e)
+
+
+@pytest.fixture(scope="session")
+def machine() -> Machine:
+    """A missing program is an error, never a skip: `make test` installs them."""
+    here = this_machine()
+    if missing := here.missing():
+        pytest.fail(f"not installed: {', '.join(missing)}; scripts/install-debian brings them")
+    return here
+
+
+@pytest.fixture(scope="module")
+def server(machine: Machine) -> Iterator[Server]:
+    """Two domains with adam and bob, a list of three, an alias and a catch-all: the old manual's example."""
+    with Server(machine) as running:
+        furnish(running)
+        yield running
+
+
+def furnish(running: Server) -> None:
+    """Make the example of the manual in an empty server."""
+    for domain in ("example1.com", "example2.com"):
+        running.mailhooks("domain", "add", domain)
+    for address in (
+        "adam@example1.com",
+        "bob@example1.com",
+        "carol@example1.com",
+        "adam@example2.com",
+        "bob@example2.com",
+    ):
+        running.add_user(address)
+    running.mailhooks("alias", "add", "office@example1.com", "adam@example1.com")
+    running.mailhooks(
+        "alias", "add", "team@example1.com", "adam@example1.com", "bob@example1.com", "carol@example1.com"
+    )
+    running.mailhooks("alias", "add", "@example2.com", "bob@example2.com")

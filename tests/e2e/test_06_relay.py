@@ -1,0 +1,50 @@
+"""Scenario 6: a second real Postfix is the relay host; its password changes between two messages."""
+
+from __future__ import annotations
+
+from conftest import furnish
+from server import Server, message, until
+
+
+def test_relay_password_changes_live(machine):
+    with Server(machine) as host:
+        host.mailhooks("domain", "add", "remote.test")
+        host.add_user("customer@remote.test")
+        host.add_user("reader@remote.test")
+        host.mailhooks("sender", "allow", "customer@remote.test", "@example1.com")
+        nexthop = f"[127.0.0.1]:{host.port['submission']}"
+        with Server(machine, {"server": {"relayhost": nexthop}}) as server:
+            furnish(server)
+
+            def set_password(password: str) -> None:
+                server.mailhooks(
+                    "relay",
+                    "add",
+                    nexthop,
+                    "--username",
+                    "customer@remote.test",
+                    "--password-stdin",
+                    given=password + "\n",
+                )
+
+            def submit(subject: str) -> None:
+                with server.submit("adam@example1.com") as client:
+                    client.send_message(message(subject), "adam@example1.com", ["reader@remote.test"])
+
+            set_password("secret-Q7")
+            submit("first")
+            host.arrives("first", "reader@remote.test")
+
+            host.mailhooks("user", "passwd", "customer@remote.test", "--password-stdin", given="changed-9\n")
+            submit("with the old password")
+            until("the mail waits", lambda: any(mail["queue_name"] == "deferred" for mail in server.postqueue()))
+            assert "535" in server.postqueue()[0]["recipients"][0]["delay_reason"]
+
+            server.mailhooks("relay", "remove", nexthop)
+            set_password("changed-9")
+            submit("with the new password")
+            host.arrives("with the new password", "reader@remote.test")
+            server.flush()
+            host.arrives("with the old password", "reader@remote.test")
+            until("the queue is empty", lambda: not server.postqueue())
+            assert "changed-9" not in server.log

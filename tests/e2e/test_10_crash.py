@@ -1,0 +1,125 @@
+"""Scenario 10: the daemon dies and is reread under traffic; nothing is lost and nothing answered wrongly."""
+
+from __future__ import annotations
+
+import os
+import signal
+import smtplib
+import threading
+import time
+from collections import Counter
+from typing import Self
+
+import pytest
+from conftest import furnish
+from server import Q, Server, message, until
+
+CLIENTS = 4
+HANGUPS = 20
+
+
+@pytest.fixture(scope="module")
+def server(machine):
+    with Server(machine) as running:
+        furnish(running)
+        yield running
+
+
+class Traffic:
+    """Senders and readers at work until stopped; what they heard is counted."""
+
+    def __init__(self, server: Server) -> None:
+        self.server, self.heard, self.accepted = server, Counter(), []
+        self.done = threading.Event()
+        self.threads = [threading.Thread(target=self._send, args=(number,)) for number in range(CLIENTS)]
+        self.threads += [threading.Thread(target=self._login)]
+
+    def __enter__(self) -> Self:
+        for thread in self.threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.done.set()
+        for thread in self.threads:
+            thread.join(90)
+            assert not thread.is_alive()
+
+    def goes_on(self, more: int) -> None:
+        """Wait until that many more mails were accepted."""
+        wanted = len(self.accepted) + more
+        until("traffic goes on", lambda: len(self.accepted) >= wanted, 90)
+
+    def _send(self, client_number: int) -> None:
+        number = 0
+        while not self.done.is_set():
+            number += 1
+            subject = f"{client_number}-{number}"
+            try:
+                with self.server.smtp() as client:
+                    client.mail("joe@sender.test")
+                    self.heard["unknown", client.rcpt("nobody@example1.com")[0]] += 1
+                    code = client.rcpt("adam@example1.com")[0]
+                    self.heard["known", code] += 1
+                    if code == 250 and client.data(message(subject).as_bytes())[0] == 250:
+                        self.accepted.append(subject)
+            except (smtplib.SMTPException, OSError) as error:
+                self.heard["smtp", type(error).__name__] += 1
+
+    def _login(self) -> None:
+        while not self.done.is_set():
+            try:
+                client = self.server.smtp("submission")
+                self.heard["login", client.login("adam@example1.com", Q)[0]] += 1
+                client.close()
+            except smtplib.SMTPAuthenticationError as refused:
+                self.heard["login", refused.smtp_code] += 1
+            except (smtplib.SMTPException, OSError) as error:
+                self.heard["login", type(error).__name__] += 1
+
+
+def everything_arrives(server: Server, subjects: list[str]) -> None:
+    server.flush()
+    until("the queue is empty", lambda: not server.postqueue() or server.flush(), 120)
+    assert Counter(server.subjects("adam@example1.com")) & Counter(subjects) == Counter(subjects)
+    assert "status=bounced" not in server.log
+
+
+def test_killed_under_traffic(server: Server):
+    with Traffic(server) as traffic:
+        for _ in range(3):
+            (pid,) = until("the daemon runs", lambda: server.pids("serve"), 60)
+            os.kill(pid, signal.SIGKILL)
+            traffic.goes_on(CLIENTS + 1)
+    answers = set(traffic.heard)
+    assert {code for what, code in answers if what == "known"} <= {250, 451}, traffic.heard
+    assert {code for what, code in answers if what == "unknown"} <= {550, 451}, traffic.heard
+    assert ("login", 535) not in answers
+    everything_arrives(server, traffic.accepted)
+
+
+def test_twenty_hangups_under_traffic_fail_no_request(server: Server):
+    (pid,) = until("the daemon runs", lambda: server.pids("serve"), 60)
+    until("logins work", lambda: _logs_in(server), 90)
+    with Traffic(server) as traffic:
+        for _ in range(HANGUPS):
+            os.kill(pid, signal.SIGHUP)
+            traffic.goes_on(1)
+    assert server.pids("serve") == [pid]
+    assert set(traffic.heard) == {("unknown", 550), ("known", 250), ("login", 235)}, traffic.heard
+    everything_arrives(server, traffic.accepted)
+
+
+def _logs_in(server: Server) -> bool:
+    try:
+        server.submit("adam@example1.com").close()
+    except (smtplib.SMTPException, OSError):
+        return False
+    return True
+
+
+def test_stops_in_order_within_its_grace(server: Server):
+    started = time.monotonic()
+    assert server.stop() == 0
+    assert time.monotonic() - started < 35
+    server.start()
