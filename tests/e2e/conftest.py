@@ -28,24 +28,5 @@ def machine() -> Machine:
 def server(machine: Machine) -> Iterator[Server]:
     """Two domains with adam and bob, a list of three, an alias and a catch-all: the old manual's example."""
     with Server(machine) as running:
-        furnish(running)
+        running.furnish()
         yield running
-
-
-def furnish(running: Server) -> None:
-    """Make the example of the manual in an empty server."""
-    for domain in ("example1.com", "example2.com"):
-        running.mailhooks("domain", "add", domain)
-    for address in (
-        "adam@example1.com",
-        "bob@example1.com",
-        "carol@example1.com",
-        "adam@example2.com",
-        "bob@example2.com",
-    ):
-        running.add_user(address)
-    running.mailhooks("alias", "add", "office@example1.com", "adam@example1.com")
-    running.mailhooks(
-        "alias", "add", "team@example1.com", "adam@example1.com", "bob@example1.com", "carol@example1.com"
-    )
-    running.mailhooks("alias", "add", "@example2.com", "bob@example2.com")

@@ -214,6 +214,20 @@ class Server:
         """Make an account with a password."""
         self.mailhooks("user", "add", address, "--password-stdin", *options, given=password + "\n")
 
+    def furnish(self) -> None:
+        """Make the example of the old manual: two domains, users, an alias, a list of three, a catch-all."""
+        for domain in ("example1.com", "example2.com"):
+            self.mailhooks("domain", "add", domain)
+        for address in ("adam", "bob", "carol"):
+            self.add_user(f"{address}@example1.com")
+        for address in ("adam", "bob"):
+            self.add_user(f"{address}@example2.com")
+        self.mailhooks("alias", "add", "office@example1.com", "adam@example1.com")
+        self.mailhooks(
+            "alias", "add", "team@example1.com", *(f"{each}@example1.com" for each in ("adam", "bob", "carol"))
+        )
+        self.mailhooks("alias", "add", "@example2.com", "bob@example2.com")
+
     def doveadm(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run the stock doveadm against this server's Dovecot."""
         return self.machine.run("doveadm", "-c", f"{self.root}/etc/dovecot/dovecot.conf", *arguments)

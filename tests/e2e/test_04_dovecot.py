@@ -5,7 +5,6 @@ from __future__ import annotations
 import poplib
 
 import pytest
-from conftest import furnish
 from server import Q, Server, trusting, until
 from sieve import ManageSieve
 
@@ -13,7 +12,7 @@ from sieve import ManageSieve
 @pytest.fixture(scope="module")
 def server(machine):
     with Server(machine, {"server": {"ports": {"pop3": 1, "pop3s": 1}}}) as running:
-        furnish(running)
+        running.furnish()
         yield running
 
 

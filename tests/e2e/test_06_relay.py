@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from conftest import furnish
 from server import Server, message, until
 
 
@@ -14,7 +13,7 @@ def test_relay_password_changes_live(machine):
         host.mailhooks("sender", "allow", "customer@remote.test", "@example1.com")
         nexthop = f"[127.0.0.1]:{host.port['submission']}"
         with Server(machine, {"server": {"relayhost": nexthop}}) as server:
-            furnish(server)
+            server.furnish()
 
             def set_password(password: str) -> None:
                 server.mailhooks(

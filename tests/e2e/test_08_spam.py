@@ -6,7 +6,6 @@ import os
 import signal
 
 import pytest
-from conftest import furnish
 from server import Server, header, message, until
 
 GTUBE = "XJS*C4JDBQADN1.NSBN3*2IDNEN*GTUBE-STANDARD-ANTI-UBE-TEST-EMAIL*C.34X"
@@ -15,7 +14,7 @@ GTUBE = "XJS*C4JDBQADN1.NSBN3*2IDNEN*GTUBE-STANDARD-ANTI-UBE-TEST-EMAIL*C.34X"
 @pytest.fixture(scope="module")
 def server(machine):
     with Server(machine) as running:
-        furnish(running)
+        running.furnish()
         yield running
 
 

@@ -13,7 +13,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import furnish
 from server import Q, Server, until
 
 LOCK_SECONDS = 60
@@ -22,7 +21,7 @@ LOCK_SECONDS = 60
 @pytest.fixture(scope="module")
 def server(machine):
     with Server(machine) as running:
-        furnish(running)
+        running.furnish()
         yield running
 
 

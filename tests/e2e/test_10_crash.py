@@ -11,7 +11,6 @@ from collections import Counter
 from typing import Self
 
 import pytest
-from conftest import furnish
 from server import Q, Server, message, until
 
 CLIENTS = 4
@@ -21,7 +20,7 @@ HANGUPS = 20
 @pytest.fixture(scope="module")
 def server(machine):
     with Server(machine) as running:
-        furnish(running)
+        running.furnish()
         yield running
 
 
