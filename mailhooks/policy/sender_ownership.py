@@ -1,0 +1,49 @@
+"""Refuse what a user who has logged in may not send: as a sender address not theirs, or at all.
+
+The account is looked at again with every command, for a session can be older than the change that took the right to
+send away. A client that has not logged in is none of this rule's business.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mailhooks import senders
+from mailhooks.address import fold
+from mailhooks.wire.policy import Reject
+
+if TYPE_CHECKING:
+    from mailhooks.policy.facts import Facts
+    from mailhooks.policy.settings import Rule, Settings
+    from mailhooks.store import Store
+    from mailhooks.wire.policy import Action, Request
+
+STATES = frozenset({"MAIL", "RCPT", "DATA", "END-OF-MESSAGE"})  # earlier there is no sender yet, and VRFY has none
+NOT_YOURS = Reject(553, "5.7.1", "this is not your sender address: use your own, or ask to be granted this one")
+NULL_SENDER = Reject(553, "5.7.1", "a user who has logged in does not send with an empty sender: use your own address")
+NO_ACCOUNT = Reject(553, "5.7.1", "the account that you logged in with does not exist any more")
+MAY_NOT_SEND = "this account may not send mail"
+
+
+def bind(settings: Settings, facts: Facts) -> Rule:  # noqa: ARG001 - every rule is bound alike
+    """Bind what is said to the null sender, and the delimiter."""
+    null_sender = NULL_SENDER if settings.null_sender == "refuse" else None
+    delimiter = settings.delimiter
+
+    def rule(request: Request, store: Store, now: float) -> Action | None:  # noqa: ARG001 - every rule is called alike
+        if not request.sasl_username or request.state not in STATES:
+            return None
+        login = fold(request.sasl_username)
+        account = store.mailbox(login) if login is not None else None
+        if login is None or account is None:
+            return NO_ACCOUNT
+        if not account.state.sends:
+            return Reject(553, "5.7.1", account.reason or MAY_NOT_SEND)
+        if not request.sender:
+            return null_sender
+        sender = fold(request.sender)
+        if sender is None or not senders.owns(store, login, sender, delimiter):
+            return NOT_YOURS
+        return None
+
+    return rule

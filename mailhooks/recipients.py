@@ -1,0 +1,205 @@
+"""Where mail for an address goes: the one fixed order of resolution, for tables, policy rules and explain alike.
+
+Rules
+    Postfix asks a socketmap once, with the whole address (protocol: socketmap_table(5)), so everything that it would
+    have tried by itself with a local file is tried here, in one order: exact, without extension, alias domain,
+    catch-all. At each of the first two an alias goes before a mailbox: one that names itself keeps a copy. A mailbox is
+    never swallowed by the catch-all of its domain, whatever its state. The extension asked with is appended to targets
+    that have none; for a catch-all too, where Postfix's own tables would drop it.
+
+What it does not do
+    It does not look at who may send or how full a mailbox is, and it never answers for an outage: ``Unavailable``
+    passes through. Addresses are canonical (``mailhooks.address.fold``).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum, StrEnum
+from typing import TYPE_CHECKING
+
+from mailhooks.address import split_extension, with_extension
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from mailhooks.store import Store
+    from mailhooks.store.model import Mailbox
+
+# As many addresses as Postfix expands one recipient into (virtual_alias_expansion_limit); the store refuses more.
+MAX_BEHIND = 1000
+
+
+class Step(StrEnum):
+    """How an address was found, in the order of trying."""
+
+    EXACT = "exact"
+    WITHOUT_EXTENSION = "without extension"
+    ALIAS_DOMAIN = "alias domain"
+    CATCH_ALL = "catch-all"
+    NOWHERE = "nowhere"  # its domain is hosted here, the address is not known
+    OUTSIDE = "outside"  # its domain is none of ours
+
+
+@dataclass(frozen=True, slots=True)
+class Resolution:
+    """One step from an address towards its mailboxes: a mailbox, or targets, or neither when it is not known here."""
+
+    step: Step
+    source: str = ""  # the row that matched: an address or "@domain"; for an alias domain the address it stands for
+    targets: tuple[str, ...] = ()  # where an alias sends, extension appended; empty for a mailbox
+    mailbox: Mailbox | None = None  # None for an alias, even where both share an address
+
+
+NOWHERE = Resolution(Step.NOWHERE)
+OUTSIDE = Resolution(Step.OUTSIDE)
+
+
+@dataclass(frozen=True, slots=True)
+class Leaf:
+    """Where one branch of an expansion ends: a mailbox, an outside address, or (neither) an address nobody has."""
+
+    address: str
+    mailbox: Mailbox | None = None
+    outside: bool = False
+
+    @property
+    def name(self) -> str:
+        """The account, or the address where there is none."""
+        return self.address if self.mailbox is None else self.mailbox.address
+
+
+class Fate(Enum):
+    """What becomes of mail for an address."""
+
+    RECEIVED = "received"  # by at least one mailbox that receives, or outside
+    SILENT = "silent"  # there are mailboxes, none receives
+    DEAD = "dead"  # there is nobody
+
+
+def resolve(store: Store, address: str, delimiter: str) -> Resolution:
+    """Take the one step that the fixed order prescribes. Raises ``Unavailable``."""
+    found = _row(store, address, delimiter)
+    if found is not None:
+        return found
+    local, _, name = address.rpartition("@")
+    domain = store.domain(name)
+    if domain is None:
+        return OUTSIDE
+    if domain.alias_of is None:
+        return _catch_all(store, address, name, delimiter)
+    there = f"{local}@{domain.alias_of}"
+    if (_row(store, there, delimiter) or _catch_all(store, there, domain.alias_of, delimiter)) is NOWHERE:
+        return NOWHERE
+    return Resolution(Step.ALIAS_DOMAIN, there, (there,))
+
+
+def settle(store: Store, address: str, delimiter: str) -> Resolution:
+    """Resolve an address by the hosted domain that it stands for, so that ``source`` is a row of the store."""
+    found = resolve(store, address, delimiter)
+    return resolve(store, found.source, delimiter) if found.step is Step.ALIAS_DOMAIN else found
+
+
+def leaves(store: Store, address: str, delimiter: str) -> Iterator[Leaf]:
+    """Follow every alias to its ends, each address once, as Postfix expands them: an identity is the mailbox itself."""
+    waiting = [address]
+    seen = {address}
+    while waiting:
+        at = waiting.pop()
+        found = resolve(store, at, delimiter)
+        if not found.targets:
+            yield Leaf(at, found.mailbox, found is OUTSIDE)
+        for target in reversed(found.targets):
+            if target == at:
+                yield Leaf(at, own_mailbox(store, at, delimiter))
+            elif target not in seen and len(seen) <= MAX_BEHIND:
+                seen.add(target)
+                waiting.append(target)
+
+
+def mailboxes_behind(store: Store, address: str, delimiter: str) -> tuple[str, ...]:
+    """Name the local mailboxes in which mail for an address ends, at most 1000, each once."""
+    found = (leaf.mailbox.address for leaf in leaves(store, address, delimiter) if leaf.mailbox is not None)
+    return tuple(dict.fromkeys(found))
+
+
+def fate(store: Store, address: str, delimiter: str) -> Fate:
+    """Tell whether anybody receives mail for an address."""
+    found = Fate.DEAD
+    for leaf in leaves(store, address, delimiter):
+        if leaf.outside or (leaf.mailbox is not None and leaf.mailbox.state.receives):
+            return Fate.RECEIVED
+        if leaf.mailbox is not None:
+            found = Fate.SILENT
+    return found
+
+
+def deliverable(store: Store, address: str, targets: tuple[str, ...], delimiter: str) -> tuple[str, ...]:
+    """Leave out the targets of an alias that do not receive; where none would be left, those that still have a mailbox.
+
+    The second half keeps mail that was already accepted from bouncing: cleanup(8) asks after the client was told
+    "250", and an alias that is suddenly not found would be delivered unexpanded. Refusing with the reason is the work
+    of the policy rule ``recipient_access``, before that. An alias of which nobody is left is not known at all.
+    """
+    fates = [_fate_of_target(store, address, target, delimiter) for target in targets]
+    for wanted in (Fate.RECEIVED, Fate.SILENT):
+        chosen = tuple(target for target, found in zip(targets, fates, strict=True) if found is wanted)
+        if chosen:
+            return chosen
+    return ()
+
+
+def own_mailbox(store: Store, address: str, delimiter: str) -> Mailbox | None:
+    """Return the mailbox that bears an address itself, with or without an extension; aliases are not looked at."""
+    mailbox = store.mailbox(address)
+    if mailbox is not None:
+        return mailbox
+    base, _ = split_extension(address, delimiter)
+    return store.mailbox(base) if base != address else None
+
+
+def _row(store: Store, address: str, delimiter: str) -> Resolution | None:
+    """Try the address as it is, then without its extension."""
+    targets = store.alias_targets(address)
+    if targets:
+        return Resolution(Step.EXACT, address, targets)
+    mailbox = store.mailbox(address)
+    if mailbox is not None:
+        return Resolution(Step.EXACT, address, (), mailbox)
+    base, extension = split_extension(address, delimiter)
+    if base == address:
+        return None
+    targets = store.alias_targets(base)
+    if targets:
+        return Resolution(Step.WITHOUT_EXTENSION, base, _extend(address, targets, extension, delimiter))
+    mailbox = store.mailbox(base)
+    return None if mailbox is None else Resolution(Step.WITHOUT_EXTENSION, base, (), mailbox)
+
+
+def _catch_all(store: Store, address: str, domain: str, delimiter: str) -> Resolution:
+    source = f"@{domain}"
+    targets = store.alias_targets(source)
+    if not targets:
+        return NOWHERE
+    _, extension = split_extension(address, delimiter)
+    return Resolution(Step.CATCH_ALL, source, _extend(address, targets, extension, delimiter))
+
+
+def _extend(address: str, targets: tuple[str, ...], extension: str, delimiter: str) -> tuple[str, ...]:
+    """Append the extension asked with to targets without one.
+
+    Not when the address asked for is itself a target (``bob`` sends to ``bob+copies`` and ``other``): it is the second
+    look at one expansion, and ``other`` would get the message twice, as ``other`` and as ``other+copies``.
+    """
+    if not extension or address in targets:
+        return targets
+    return tuple(dict.fromkeys(with_extension(target, extension, delimiter) for target in targets))
+
+
+def _fate_of_target(store: Store, address: str, target: str, delimiter: str) -> Fate:
+    if target != address:
+        return fate(store, target, delimiter)
+    mailbox = own_mailbox(store, address, delimiter)  # an alias that names itself keeps a copy
+    if mailbox is None:
+        return Fate.DEAD
+    return Fate.RECEIVED if mailbox.state.receives else Fate.SILENT
