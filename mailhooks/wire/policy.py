@@ -33,7 +33,7 @@ class Request:
 
     @property
     def state(self) -> str:
-        """The step at which smtpd asks: ``CONNECT``, ``EHLO``, ``MAIL``, ``RCPT``, ``DATA``, ``END-OF-MESSAGE`` …"""
+        """The step at which smtpd asks: ``CONNECT``, ``EHLO``, ``MAIL``, ``RCPT``, ``END-OF-MESSAGE``."""
         return self.attributes.get("protocol_state", "")
 
     @property
