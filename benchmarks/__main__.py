@@ -9,13 +9,25 @@ import platform
 import sqlite3
 import subprocess
 import tempfile
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 
+from .groups import auth, dicts, lookups, policy, postmap, size, tails
 from .load import HERE, Load, compile_program
-from .rows import GROUPS, Row
+from .measure import Row
 
+GROUPS: dict[str, Callable[[Path, Load], Iterator[Row]]] = {
+    "socketmap": lookups.socketmap,
+    "postmap": postmap.postmap,
+    "policy": policy.policy,
+    "auth": auth.auth,
+    "tails": tails.tails,
+    "dict": dicts.dict_commits,
+    "size": size.size,
+    "import": size.imports,
+}
 RESULTS = HERE / "results"
 
 
@@ -62,7 +74,7 @@ def main() -> int:
     print(", ".join(f"{name} {value}" for name, value in about.items()), flush=True)
     rows: list[Row] = []
     for name in wanted:
-        with tempfile.TemporaryDirectory(prefix="mailhooks-bench-", dir="/var/tmp") as place:  # noqa: S108 - private
+        with tempfile.TemporaryDirectory(prefix="mailhooks-bench-", dir="/var/tmp") as place:
             directory = Path(place)
             directory.chmod(0o755)  # Dovecot and PostgreSQL run as their own users
             load = Load(compile_program("load", directory))

@@ -69,7 +69,14 @@ class Load:
     program: Path
 
     def run(
-        self, socket: Path, pairs: Path, *options: str, pid: int, connections: int = 16, seconds: float = 1
+        self,
+        socket: Path,
+        pairs: Path,
+        *,
+        pid: int,
+        options: Iterable[str] = (),
+        connections: int = 16,
+        seconds: float = 1,
     ) -> Result:
         """Run once. A single wrong reply ends the benchmark: fast errors are no speed."""
         before = cpu_seconds(pid)

@@ -150,6 +150,7 @@ def postgresql(directory: Path, rows: Iterable[tuple[str, str]]):
                 break
             time.sleep(0.1)
         lines = "".join(f"{key}\t{value}\n" for key, value in rows)
-        script = f"CREATE TABLE mailbox (address text PRIMARY KEY, value text);\nCOPY mailbox FROM STDIN;\n{lines}\\.\nANALYZE;\n"
+        table = "CREATE TABLE mailbox (address text PRIMARY KEY, value text);"
+        script = f"{table}\nCOPY mailbox FROM STDIN;\n{lines}\\.\nANALYZE;\n"
         subprocess.run([*map(str, psql)], input=script, text=True, check=True)
         yield base
