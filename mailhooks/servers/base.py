@@ -108,14 +108,14 @@ class Connection(Protocol):
         """A request was read that will be answered later."""
         self.pending += 1
         self._progress = True
-        if self.pending == MAX_PENDING:
+        if self.pending == self.max_pending:
             self._read(False)
 
     def finish(self, reply: bytes) -> None:
         """Answer a request that ``begin`` announced; nothing happens when the client is gone."""
         self.pending -= 1
         self.send(reply)
-        if self.pending == MAX_PENDING // 2 and not self.stalled_since:
+        if self.pending == self.max_pending // 2 and not self.stalled_since:
             self._read(True)
         if not self.pending and self.server.draining:
             self.close()
@@ -205,7 +205,7 @@ class Connection(Protocol):
     def resumeProducing(self) -> None:
         """The peer has read all: go on."""
         self.stalled_since = None
-        if self.pending < MAX_PENDING:
+        if self.pending < self.max_pending:
             self._read(True)
 
     def stopProducing(self) -> None:
@@ -275,11 +275,11 @@ class Server(Factory):
 
         Only the kind of exception and the places in the code are logged: its text might repeat what the client sent.
         """
-        failure = failure or Failure()
+        failure = failure or Failure()  # type: ignore[no-untyped-call]
         held = self.limited.passes(f"fault {consequence} {failure.type}")
         if held is None:
             return
-        frames = traceback.extract_tb(failure.getTracebackObject())[-FAULT_FRAMES:]
+        frames = traceback.extract_tb(failure.tb)[-FAULT_FRAMES:]
         log.error(
             "{hook}: internal error {kind}, {consequence}; at {places} ({held} more since the last report)",
             hook=self.hook,
