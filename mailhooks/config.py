@@ -46,6 +46,10 @@ class MailConfig:
     recipient_delimiter: str = "+"
 
 
+def _no_tables() -> dict[str, tuple[str, ...]]:
+    return {}  # a function, since the name "dict" means a hook within ListenConfig
+
+
 @dataclass(frozen=True)
 class ListenConfig:
     """Twisted endpoint strings for each hook; an empty list switches the hook off."""
@@ -58,7 +62,7 @@ class ListenConfig:
     auth_userdb: tuple[str, ...] = (f"unix:{_DOVECOT}/auth-userdb:mode=0600",)
     dict: tuple[str, ...] = (f"unix:{_DOVECOT}/dict:mode=0660",)
     http: tuple[str, ...] = ("tcp:9465:interface=127.0.0.1",)
-    tcp_table: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # table name -> endpoints
+    tcp_table: Mapping[str, tuple[str, ...]] = field(default_factory=_no_tables)  # table name -> endpoints
 
 
 @dataclass(frozen=True)
