@@ -49,6 +49,8 @@ class Connection(Protocol):
 
     transport: Any = None  # ours, Twisted's TLS over ours, or StringTransport: no interface of Twisted's covers them
 
+    max_pending = MAX_PENDING  # a protocol whose requests wait for more than work has another measure
+
     parser: Any = None  # feed(data) -> values, incomplete -> bool: one of ``mailhooks.wire``
 
     def __init__(self, server: Server) -> None:
