@@ -1,0 +1,1 @@
+"""The stock daemons: their rendered configuration, and the supervisor that runs them beside ``mailhooks serve``."""

@@ -1,0 +1,116 @@
+"""Where everything of one server instance lives, below ``[server] root``.
+
+What is rendered goes to ``run/mailhooks-stack``, which only root writes; so several instances on one machine share
+nothing, and a read-only root file system needs no more than a writable ``/run`` for it.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from mailhooks.config import Config, ConfigError
+
+# What Postfix, Dovecot and SpamAssassin all read without quoting.
+_PLAIN_PATH = re.compile(r"/[A-Za-z0-9._/-]*")
+_SQLITE = "sqlite:///"
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The directories and files of one instance."""
+
+    root: Path
+    state: Path  # the store's directory
+    mail: Path  # the part of [mail] home that no user's name changes
+    preferences: Path
+
+    @property
+    def stack(self) -> Path:
+        """Everything rendered."""
+        return self.root / "run/mailhooks-stack"
+
+    @property
+    def postfix_config(self) -> Path:
+        """main.cf and master.cf."""
+        return self.stack / "postfix"
+
+    @property
+    def postfix_data(self) -> Path:
+        """What Postfix can make again: locks, TLS session caches."""
+        return self.stack / "postfix-data"
+
+    @property
+    def queue(self) -> Path:
+        """Postfix's queue."""
+        return self.root / "var/spool/postfix"
+
+    @property
+    def dovecot_config(self) -> Path:
+        """dovecot.conf and the Sieve scripts of the site."""
+        return self.stack / "dovecot"
+
+    @property
+    def sieve_programs(self) -> Path:
+        """What the site's Sieve scripts may run: one link to the Python interpreter."""
+        return self.stack / "sieve-programs"
+
+    @property
+    def dovecot_state(self) -> Path:
+        """What Dovecot can make again."""
+        return self.stack / "dovecot-state"
+
+    @property
+    def dovecot_base(self) -> Path:
+        """Dovecot's own sockets."""
+        return self.root / "run/dovecot"
+
+    @property
+    def lmtp(self) -> Path:
+        """Where Dovecot takes mail from Postfix, in the directory that only Postfix enters."""
+        return self.queue / "private/dovecot-lmtp"
+
+    @property
+    def spamassassin_config(self) -> Path:
+        """local.cf."""
+        return self.stack / "spamassassin"
+
+    @property
+    def bayes(self) -> Path:
+        """What SpamAssassin learned; it survives restarts beside the store."""
+        return self.state / "bayes"
+
+
+def layout(config: Config) -> Layout:
+    """Work out where the instance of this configuration lives. Raises ConfigError for a path no daemon would read."""
+    url = config.store.url
+    database = Path(url[len(_SQLITE) :] if url.startswith(_SQLITE) else config.store.snapshot)
+    found = Layout(
+        root=Path(config.server.root),
+        state=database.parent,
+        mail=mail_base(config.mail.home),
+        preferences=Path(config.spam.preferences),
+    )
+    for key, path in (
+        ("server.root", found.root),
+        ("store.url", found.state),
+        ("mail.home", found.mail),
+        ("spam.preferences", found.preferences),
+        ("server.certificate", Path(config.server.certificate)),
+        ("server.key", Path(config.server.key)),
+    ):
+        check_plain(str(path), key)
+    return found
+
+
+def check_plain(path: str, key: str) -> None:
+    """Raise ConfigError unless the path is absolute and needs no quoting in any daemon's file."""
+    if not _PLAIN_PATH.fullmatch(path) or ".." in PurePosixPath(path).parts:
+        raise ConfigError(f"{key}: {path!r} must be an absolute path of letters, digits and ._-/ only")
+
+
+def mail_base(home: str) -> Path:
+    """Return the directory above all mailboxes: /var/mail for /var/mail/%d/%n."""
+    fixed = home.split("%", 1)[0]
+    return Path(fixed if fixed.endswith("/") else str(PurePosixPath(fixed).parent))

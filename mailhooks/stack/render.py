@@ -1,0 +1,209 @@
+"""The stock daemons' configuration, rendered from mailhooks' own.
+
+One description (the values and words below), two generations of Dovecot and any Postfix since 3.5: what differs stands
+side by side in the templates. This module reads and writes no state; ``write`` is the only thing here that touches a disk.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Literal
+
+from mailhooks.config import Config, ConfigError
+from mailhooks.stack import paths, sockets
+from mailhooks.stack.generation import Generation
+from mailhooks.stack.template import load, render
+
+Daemon = Literal["postfix", "dovecot", "spamassassin"]
+DAEMONS: tuple[Daemon, ...] = ("postfix", "dovecot", "spamassassin")
+
+# Names that Debian's packages give to their users and groups.
+POSTFIX_USER = "postfix"
+POSTFIX_SETGID_GROUP = "postdrop"
+DOVECOT_LOGIN_USER = "dovenull"
+SPAM_USER = "debian-spamd"
+
+# A scan takes about 100 MB; spamd(8) advises at most five children. Postfix hands over as many as spamd takes.
+SPAM_CHILDREN = 5
+# One process per connection that is not logged in yet; Dovecot's own 100 are gone when 200 phones wake up.
+LOGIN_PROCESSES = 512
+
+SITE_SPAMASSASSIN = Path("/etc/spamassassin")
+
+_HOSTNAME = re.compile(r"(?=.{1,253}$)[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*")
+_RELAY = re.compile(r"(\[[A-Za-z0-9.:-]+\]|[A-Za-z0-9.-]+)(:[A-Za-z0-9-]+)?")
+_LOOPBACK = {True: "127.0.0.0/8 [::1]/128", False: "127.0.0.0/8"}
+
+
+@dataclass(frozen=True)
+class File:
+    """One rendered file."""
+
+    path: Path
+    text: str
+
+
+def files(config: Config, generation: Generation, daemon: Daemon, *, ipv6: bool | None = None) -> tuple[File, ...]:
+    """Render one daemon's files. Raises ConfigError for a setting that the daemon could not use."""
+    where = paths.layout(config)
+    values, words = _values(config, generation, where, has_ipv6() if ipv6 is None else ipv6), _words(config, generation)
+    directory, names, programs = {
+        "postfix": (where.postfix_config, ("main.cf", "master.cf"), ("spamfilter.py",)),
+        "dovecot": (where.dovecot_config, ("dovecot.conf", "default.sieve", "folder.sieve"), ("folder.py",)),
+        "spamassassin": (where.spamassassin_config, ("local.cf",), ()),
+    }[daemon]
+    rendered = [File(directory / name, render(load(f"{daemon}/{name}"), values, words)) for name in names]
+    rendered += [File(directory / name, _program(name)) for name in programs]
+    if daemon == "spamassassin":  # the machine's own plugins, rules and settings are read before ours
+        rendered += [_includes(directory / "site.pre", "*.pre"), _includes(directory / "00_site.cf", "*.cf")]
+    return tuple(rendered)
+
+
+def write(rendered: Iterable[File]) -> bool:
+    """Write what changed, each file at once (a reader sees the old one or the new one). Tell whether any did."""
+    changed = False
+    for file in rendered:
+        data = file.text.encode()
+        if file.path.is_file() and file.path.read_bytes() == data:
+            continue
+        fresh = file.path.with_name(f".{file.path.name}.new")
+        fresh.write_bytes(data)
+        fresh.chmod(0o644)
+        os.replace(fresh, file.path)  # noqa: PTH105 - the word for what happens
+        changed = True
+    return changed
+
+
+def hostname(config: Config) -> str:
+    """Return the name that Postfix gives itself: the configured one, else the machine's. Raises ConfigError."""
+    name = config.server.hostname or socket.gethostname()
+    if not _HOSTNAME.fullmatch(name):
+        raise ConfigError(f"server.hostname: {name!r} is no host name (letters, digits, hyphens and dots)")
+    return name if "." in name else f"{name}.localdomain"
+
+
+def has_ipv6() -> bool:
+    """Tell whether this machine can listen on IPv6: where it cannot, Postfix with inet_protocols=all never listens."""
+    try:
+        with socket.socket(socket.AF_INET6, socket.SOCK_STREAM) as probe:
+            probe.bind(("::1", 0))
+    except OSError:
+        return False
+    return True
+
+
+def _values(config: Config, generation: Generation, where: paths.Layout, ipv6: bool) -> dict[str, str]:
+    server, listen, ports = config.server, config.listen, config.server.ports
+    if server.relayhost and not _RELAY.fullmatch(server.relayhost):
+        raise ConfigError(f"server.relayhost: {server.relayhost!r} is not [host]:port, host:port or a domain")
+    postfix_socket = {
+        key: sockets.find(getattr(listen, key), key).for_postfix(where.queue)
+        for key in ("socketmap", "policy", "postfix_auth")
+    }
+    dovecot_socket = {
+        key: sockets.find_path(getattr(listen, key), key) for key in ("login", "auth_master", "auth_userdb", "dict")
+    }
+    for key, path in dovecot_socket.items():
+        paths.check_plain(path, f"listen.{key}")
+    interface = _interface(server.interface)
+    return {
+        **dovecot_socket,
+        **{key: str(getattr(ports, key)) for key in ports.__dataclass_fields__},
+        "table": f"socketmap:{postfix_socket['socketmap']}:",
+        "policy": postfix_socket["policy"],
+        # smtpd takes a path without "unix:" here, relative to the queue directory
+        "sasl_path": postfix_socket["postfix_auth"].removeprefix("unix:"),
+        "postfix": ".".join(map(str, generation.postfix)),
+        "dovecot": generation.dovecot,
+        "hostname": hostname(config),
+        "instance": "mailhooks" if where.root == Path("/") else f"mailhooks{str(where.root).replace('/', '-')}",
+        "inet_protocols": "all" if ipv6 else "ipv4",
+        "loopback": _LOOPBACK[ipv6],
+        "listen": f"{interface}:" if interface else "",
+        "dovecot_listen": interface.strip("[]") or ("*, ::" if ipv6 else "*"),
+        "protocols": " ".join(_protocols(config)),
+        "queue": str(where.queue),
+        "postfix_config": str(where.postfix_config),
+        "postfix_data": str(where.postfix_data),
+        "postfix_user": POSTFIX_USER,
+        "setgid_group": POSTFIX_SETGID_GROUP,
+        "message_size_limit": str(server.message_size_limit),
+        "delimiter": _delimiter(config.mail.recipient_delimiter),
+        "relayhost": server.relayhost,
+        # Without a relay host mail goes straight to its servers, of which not all speak TLS.
+        "smtp_tls_security_level": server.relay_tls if server.relayhost else "may",
+        "certificate": server.certificate,
+        "key": server.key,
+        "lmtp": str(where.lmtp),
+        "lmtp_relative": str(where.lmtp.relative_to(where.queue)),
+        "dovecot_base": str(where.dovecot_base),
+        "dovecot_state": str(where.dovecot_state),
+        "dovecot_config": str(where.dovecot_config),
+        "sieve_programs": str(where.sieve_programs),
+        "missing_folder": server.missing_folder,
+        "mail_uid": str(config.mail.uid),
+        "quota_code": str(config.policy.quota_code),
+        "login_processes": str(LOGIN_PROCESSES),
+        "connections": str(4 * LOGIN_PROCESSES),  # what anvil may have to hold: imap, pop3, sieve, and room
+        "python": sys.executable,
+        "spam_user": SPAM_USER,
+        "spam_children": str(SPAM_CHILDREN),
+        "preferences": str(where.preferences),
+        "bayes": str(where.bayes),
+    }
+
+
+def _words(config: Config, generation: Generation) -> set[str]:
+    ports = config.server.ports
+    words = {generation.dovecot, *generation.guards}
+    words |= {key for key in ("smtp", "submission", "submissions") if getattr(ports, key)}
+    if config.server.spam_filter:
+        words.add("spam")
+    if config.server.relay_tls != "may":
+        words.add("relay_tls")
+    return words
+
+
+def _protocols(config: Config) -> Iterable[str]:
+    ports = config.server.ports
+    yield "lmtp"
+    if ports.imap or ports.imaps:
+        yield "imap"
+    if ports.pop3 or ports.pop3s:
+        yield "pop3"
+    if ports.sieve:
+        yield "sieve"
+
+
+def _interface(address: str) -> str:
+    if not address:
+        return ""
+    for family, form in ((socket.AF_INET, "{}"), (socket.AF_INET6, "[{}]")):
+        try:
+            socket.inet_pton(family, address)
+        except OSError:
+            continue
+        return form.format(address)
+    raise ConfigError(f"server.interface: {address!r} is no IP address; leave it empty for every address")
+
+
+def _delimiter(delimiter: str) -> str:
+    if not re.fullmatch(r"[!#$%&*+/=?^_~-]*", delimiter) or "$" in delimiter or "%" in delimiter:
+        raise ConfigError(f"mail.recipient_delimiter: {delimiter!r} is not made of characters such as + and -")
+    return delimiter
+
+
+def _includes(path: Path, pattern: str) -> File:
+    lines = [f"include {found}" for found in sorted(SITE_SPAMASSASSIN.glob(pattern))]
+    return File(path, "\n".join(["# Rendered by mailhooks: this machine's own SpamAssassin files.", *lines, ""]))
+
+
+def _program(name: str) -> str:
+    return resources.files("mailhooks.stack").joinpath("programs", name).read_text(encoding="utf-8")
