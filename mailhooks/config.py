@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import os
+import re
 import tomllib
 import types
 import typing
@@ -133,7 +134,7 @@ class ServerConfig:
     """What ``mailhooks up`` renders into the stock daemons' files."""
 
     hostname: str = ""  # empty: the machine's own name
-    root: str = "/"  # private instances live below another directory
+    root: str = "/"  # a private instance lives below another directory: every path not given here moves there
     interface: str = ""  # empty: every address; a loopback address for demos and tests
     certificate: str = "/etc/ssl/cert.pem"
     key: str = "/etc/ssl/key.pem"
@@ -195,6 +196,35 @@ def parse(tables: dict[str, Any]) -> Config:
     """Make a Config of what tomllib gave. Raises ConfigError."""
     config = _build(Config, tables, "")
     assert isinstance(config, Config)  # noqa: S101 - for the type checker
+    return _below_root(config, tables)
+
+
+# The keys whose defaults are paths, and move with [server] root.
+_PATHS = {
+    "store": ("url", "key_file", "snapshot"),
+    "mail": ("home",),
+    "listen": ("socketmap", "policy", "postfix_auth", "login", "auth_master", "auth_userdb", "dict"),
+    "spam": ("preferences",),
+    "server": ("certificate", "key"),
+}
+_ROOTED = re.compile(r"(unix:|sqlite:///|)/")
+
+
+def _below_root(config: Config, tables: dict[str, Any]) -> Config:
+    """Move the paths that the file does not name below [server] root."""
+    root = config.server.root.rstrip("/")
+    if not root.startswith("/"):
+        return config
+
+    def move(default: Any) -> Any:
+        return (
+            tuple(map(move, default)) if isinstance(default, tuple) else _ROOTED.sub(rf"\g<1>{root}/", default, count=1)
+        )
+
+    for section, keys in _PATHS.items():
+        part = getattr(config, section)
+        moved = {key: move(getattr(part, key)) for key in keys if key not in tables.get(section, {})}
+        config = dataclasses.replace(config, **{section: dataclasses.replace(part, **moved)})
     return config
 
 
