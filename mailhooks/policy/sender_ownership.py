@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 STATES = frozenset({"MAIL", "RCPT", "DATA", "END-OF-MESSAGE"})  # earlier there is no sender yet, and VRFY has none
 NOT_YOURS = Reject(553, "5.7.1", "this is not your sender address: use your own, or ask to be granted this one")
 NULL_SENDER = Reject(553, "5.7.1", "a user who has logged in does not send with an empty sender: use your own address")
-NO_ACCOUNT = Reject(553, "5.7.1", "the account that you logged in with does not exist any more")
+NO_ACCOUNT = Reject(550, "5.7.1", "the account that you logged in with does not exist any more")
 MAY_NOT_SEND = "this account may not send mail"
 
 
@@ -38,7 +38,7 @@ def bind(settings: Settings, facts: Facts) -> Rule:  # noqa: ARG001 - every rule
         if login is None or account is None:
             return NO_ACCOUNT
         if not account.state.sends:
-            return Reject(553, "5.7.1", account.reason or MAY_NOT_SEND)
+            return Reject(550, "5.7.1", account.reason or MAY_NOT_SEND)
         if not request.sender:
             return null_sender
         sender = fold(request.sender)

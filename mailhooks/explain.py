@@ -1,0 +1,187 @@
+"""Say step by step what happens to a recipient or a sender, on the very code path of the servers.
+
+The steps are asked in Postfix's order: relay control, the policy rules, then its own check of unknown recipients. The
+first objection is what the SMTP client hears; rules behind it are still listed, for the person who asks why. Printing
+is the command line's work.
+
+What it does not do
+    It speaks for the accounts only: other restrictions that an admin put into main.cf are not known here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from mailhooks import recipients, senders, tables
+from mailhooks.address import display, fold
+from mailhooks.wire.policy import DeferIfPermit, Reject, Request
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from mailhooks.policy import Policy, Verdict
+    from mailhooks.store import Store
+
+MAX_EXPANSION = 50  # addresses of an expansion that are listed: a person reads them
+ACCEPTED = "250 2.1.5 Ok"
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One question and its answer, in words."""
+
+    asked: str
+    answer: str
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """All steps, and what the SMTP client would hear in the end."""
+
+    steps: tuple[Step, ...]
+    reply: str
+
+    @property
+    def accepted(self) -> bool:
+        """Whether the client hears 250."""
+        return self.reply.startswith("2")
+
+
+def rcpt(
+    store: Store,
+    policy: Policy,
+    recipient: str,
+    now: float,
+    *,
+    delimiter: str,
+    sender: str | None = None,
+    login: str = "",
+    size: int = 0,
+) -> Explanation:
+    """Explain RCPT TO; with a ``login`` as on submission, without one as on port 25. Raises ``Unavailable``.
+
+    ``sender`` is the login's own address unless said otherwise, from outside the null sender.
+    """
+    address = fold(recipient)
+    if address is None:
+        text = f"501 5.1.3 <{recipient}>: Bad recipient address syntax"
+        return Explanation((Step("address", f"{recipient!r} is no address"),), text)
+    steps = [Step("address", display(address))]
+    steps += (_table(store, name, address.rpartition("@")[2], delimiter) for name in _DOMAIN_TABLES)
+    outside = all(step.answer == _NOT_FOUND for step in steps[1:])
+    replies = []
+    if outside and not login:
+        replies.append(f"554 5.7.1 <{recipient}>: Relay access denied")
+    sender = login if sender is None else sender
+    context = "submission" if login else "smtp"
+    request = _request("RCPT", context, sender=sender, recipient=recipient, login=login, size=size)
+    verdicts = policy.trace(request, store, now)
+    replies += _refusals(verdicts, f"<{recipient}>: Recipient address rejected")
+    if not outside:
+        steps += _expansion(store, address, delimiter)
+        steps += (found := [_table(store, name, recipient, delimiter) for name in _ADDRESS_TABLES])
+        if all(step.answer == _NOT_FOUND for step in found):
+            kind = "alias" if steps[1].answer != _NOT_FOUND else "mailbox"
+            replies.append(f"550 5.1.1 <{recipient}>: Recipient address rejected: User unknown in virtual {kind} table")
+    return Explanation((*steps, *map(_rule, verdicts)), next(iter(replies), ACCEPTED))
+
+
+def send(store: Store, policy: Policy, login: str, sender: str, now: float, *, delimiter: str) -> Explanation:
+    """Explain MAIL FROM on submission after a login. Raises ``Unavailable``."""
+    name, address = fold(login), fold(sender)
+    account = store.mailbox(name) if name is not None else None
+    steps = [Step("login", "there is no such account" if account is None else f"{account.address} is {account.state}")]
+    if address is not None:
+        steps += (
+            Step("belongs to", _names(senders.personal(store, address, delimiter))),
+            Step("granted to", _names(senders.granted(store, address, delimiter))),
+        )
+        steps += (_table(store, table, sender, delimiter) for table in _SENDER_TABLES)
+    elif not sender:
+        steps.append(Step("sender", "the null sender"))
+    else:
+        steps.append(Step("sender", f"{sender!r} is no address"))
+    verdicts = policy.trace(_request("MAIL", "submission", sender=sender, login=login), store, now)
+    replies = _refusals(verdicts, f"<{sender}>: Sender address rejected")
+    return Explanation((*steps, *map(_rule, verdicts)), next(replies, "250 2.1.0 Ok"))
+
+
+_NOT_FOUND = "not found"
+_DOMAIN_TABLES = ("virtual_alias_domains", "virtual_mailbox_domains")
+_ADDRESS_TABLES = ("virtual_alias_maps", "virtual_mailbox_maps")
+_SENDER_TABLES = ("smtpd_sender_login_maps", "sender_dependent_relayhost_maps")
+
+
+def _table(store: Store, name: str, key: str, delimiter: str) -> Step:
+    value = tables.lookup(store, name, key, delimiter)
+    return Step(name, _NOT_FOUND if value is None else value)
+
+
+def _expansion(store: Store, address: str, delimiter: str) -> Iterator[Step]:
+    """Walk as the servers do, and say how each address was found."""
+    waiting = [address]
+    seen = {address}
+    while waiting:
+        if len(seen) > MAX_EXPANSION:
+            yield Step("and", "more")
+            return
+        at = waiting.pop(0)
+        found = recipients.resolve(store, at, delimiter)
+        yield Step(display(at), _found(found))
+        for target in found.targets:
+            if target not in seen:
+                seen.add(target)
+                waiting.append(target)
+
+
+def _found(found: recipients.Resolution) -> str:
+    if found.mailbox is not None:
+        return f"{found.step}: mailbox {display(found.mailbox.address)}, {found.mailbox.state}"
+    if found.targets:
+        return f"{found.step}: {display(found.source)} leads to {_names(found.targets)}"
+    return "not ours" if found is recipients.OUTSIDE else "nobody has this address"
+
+
+def _names(addresses: tuple[str, ...]) -> str:
+    return ", ".join(map(display, addresses)) or "nobody"
+
+
+def _request(state: str, context: str, *, sender: str, login: str, recipient: str = "", size: int = 0) -> Request:
+    return Request(
+        {
+            "request": "smtpd_access_policy",
+            "protocol_state": state,
+            "sender": sender,
+            "recipient": recipient,
+            "size": str(size),
+            "sasl_username": login,
+            "policy_context": context,
+        }
+    )
+
+
+def _rule(verdict: Verdict) -> Step:
+    """Say a rule's verdict; an objection in shadow mode is marked as such."""
+    name = f"rule {verdict.rule}" + (" (shadow)" if verdict.shadow else "")
+    match verdict.action:
+        case None:
+            return Step(name, "no objection")
+        case Reject(code, dsn, text):
+            return Step(name, f"{code} {dsn} {text}")
+        case DeferIfPermit(dsn, text):
+            return Step(name, f"450 {dsn} {text}")
+        case action:
+            return Step(name, type(action).__name__.lower())
+
+
+def _refusals(verdicts: tuple[Verdict, ...], prefix: str) -> Iterator[str]:
+    """Say what the client hears of each enforced refusal (smtpd_check.c)."""
+    for verdict in verdicts:
+        if verdict.shadow:
+            continue
+        match verdict.action:
+            case Reject(code, dsn, text):
+                yield f"{code} {dsn} {prefix}: {text}"
+            case DeferIfPermit(dsn, text):
+                yield f"450 {dsn} {prefix}: {text}"
