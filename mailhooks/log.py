@@ -1,15 +1,32 @@
-"""The daemon's log lines: where they go is decided by ``run``; here is what keeps them few."""
+"""The daemon's log lines: one line each on stdout, as text or as JSON, and few of them.
+
+Lines come from ``twisted.logger``: fields, never f-strings, never a secret. Of an exception only its kind and the
+places in the code are shown, because its text might repeat what a client sent. A stdout that is broken or closed loses
+lines and nothing else.
+"""
 
 from __future__ import annotations
 
+import json
 import time
-from typing import TYPE_CHECKING
+import traceback
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
+
+from twisted.logger import LogLevel, formatEvent
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from twisted.python.failure import Failure
+
 FAULT_SECONDS = 10.0  # the same fault is logged once in this time: an outage is one line, not one per request
 MAX_FAULTS = 1000  # kinds of faults remembered; more would be a leak
+FAULT_FRAMES = 6  # innermost calls named of an exception
+MAX_LINE = 8000  # characters; journald and syslog cut longer ones anyway
+
+_LEGACY = "log_legacy"  # namespace of twisted.python.log: ports that start and stop, in Twisted's words
 
 
 class Limited:
@@ -30,3 +47,48 @@ class Limited:
             self._seen.clear()
         self._seen[key] = (now, 0)
         return held
+
+
+def describe(failure: Failure) -> str:
+    """The kind of an exception and where it came from, without its text."""
+    frames = traceback.extract_tb(failure.tb)[-FAULT_FRAMES:]
+    places = " > ".join(f"{Path(frame.filename).name}:{frame.lineno} {frame.name}" for frame in frames)
+    return f"{getattr(failure.type, '__name__', 'unknown')} at {places or 'an unknown place'}"
+
+
+class Observer:
+    """Writes log events of ``level`` and above to a stream; both can be changed while running."""
+
+    def __init__(self, stream: TextIO, form: str, level: str) -> None:
+        self._stream = stream
+        self.configure(form, level)
+
+    def configure(self, form: str, level: str) -> None:
+        """Set the form of a line ("text", "json") and the lowest level ("debug", "info", "warn", "error")."""
+        self._json = form == "json"
+        self._level = LogLevel.levelWithName(level)
+
+    def __call__(self, event: dict[str, Any]) -> None:
+        """Write one event."""
+        level = event.get("log_level") or LogLevel.info
+        failure = event.get("log_failure")
+        if level < self._level or (
+            event.get("log_namespace") == _LEGACY and failure is None and level <= LogLevel.info
+        ):
+            return
+        message = formatEvent(event)
+        if failure is not None:
+            message = f"{message.partition(chr(10))[0]} {describe(failure)}".strip()
+        at = datetime.fromtimestamp(event.get("log_time") or time.time(), UTC).isoformat(timespec="milliseconds")
+        name = event.get("log_namespace") or "mailhooks"
+        # One event, one line: a line end in a field would look like another event.
+        message = "".join(char if char.isprintable() else " " for char in message)[:MAX_LINE]
+        if self._json:
+            line = json.dumps({"time": at, "level": level.name, "logger": name, "message": message})
+        else:
+            line = f"{at} {level.name} {name}: {message}"
+        try:
+            self._stream.write(line + "\n")
+            self._stream.flush()
+        except (OSError, ValueError):  # a pipe without a reader, a closed stream
+            return

@@ -79,6 +79,16 @@ class Renewal:
             forget()
 
     @property
+    def available(self) -> bool:
+        """Whether the store answers."""
+        return self._store.available
+
+    @property
+    def change_number(self) -> int:
+        """The number of the last change in the snapshot."""
+        return self._store.change_number
+
+    @property
     def lag(self) -> float:
         """Seconds by which the timer was late at worst, lately: how long the reactor was kept busy by one thing."""
         return max(self._lags)

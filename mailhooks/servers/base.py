@@ -11,8 +11,6 @@ exception said. Replies are not put in order here: a protocol without ids answer
 
 from __future__ import annotations
 
-import traceback
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred
@@ -23,7 +21,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from mailhooks.log import Limited
+from mailhooks.log import Limited, describe
 from mailhooks.servers.transport import peer_uid
 from mailhooks.wire.errors import WireError
 
@@ -37,7 +35,6 @@ MAX_PENDING = 100  # requests of one connection that wait for a worker; then it 
 HALF_REQUEST_SECONDS = 30.0  # a request that has begun must be whole by then; an idle connection may stay for ever
 STALLED_SECONDS = 60.0  # a peer that takes none of our replies for so long is gone
 CLOSING_SECONDS = 10.0  # the last replies of a closing connection must be taken by then
-FAULT_FRAMES = 6  # innermost calls named in the log line of an internal error
 SWEEP_SECONDS = 5.0  # how often the three limits above are looked at: one timer per hook, none per connection
 
 log = Logger()
@@ -281,13 +278,11 @@ class Server(Factory):
         held = self.limited.passes(f"fault {consequence} {failure.type}")
         if held is None:
             return
-        frames = traceback.extract_tb(failure.tb)[-FAULT_FRAMES:]
         log.error(
-            "{hook}: internal error {kind}, {consequence}; at {places} ({held} more since the last report)",
+            "{hook}: internal error, {consequence}: {fault} ({held} more since the last report)",
             hook=self.hook,
-            kind=getattr(failure.type, "__name__", "unknown"),
             consequence=consequence,
-            places=" > ".join(f"{Path(frame.filename).name}:{frame.lineno} {frame.name}" for frame in frames),
+            fault=describe(failure),
             held=held,
         )
 

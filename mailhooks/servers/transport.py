@@ -26,18 +26,23 @@ class SendAtOnce(tcp.Server):
     def write(self, data: bytes) -> None:
         """Send now what the kernel takes; the reactor sends the rest."""
         if self._tempDataLen or self.dataBuffer or self.TLS or self._writeDisconnecting or not self.connected:
-            super().write(data)  # type: ignore[no-untyped-call]
+            super().write(data)
             return
         try:
             sent = self.socket.send(data)
         except OSError:  # full (EAGAIN) or lost: the reactor finds out which
             sent = 0
         if sent != len(data):
-            super().write(data[sent:])  # type: ignore[no-untyped-call]
+            super().write(data[sent:])
 
 
 class TCPTransport(SendAtOnce):
-    """For tcp.Port."""
+    """For tcp.Port; a peer that vanished without a word is noticed by the kernel."""
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.setTcpNoDelay(True)
+        self.setTcpKeepAlive(True)
 
 
 class UNIXTransport(SendAtOnce, unix.Server):
