@@ -1,0 +1,264 @@
+"""Dovecot's dict protocol (lib-dict/dict-client.h, versions 3 and 4), for every namespace of ``mailhooks.dicts``.
+
+A client says ``H`` with the name of its dict and goes on at once; ``H`` is never answered. Lookups, iterations and
+commits are answered in the order they came, plainly: no ``*``, no ``+``, no timings. Writes belong to a transaction,
+several of which may be open on a connection, told apart by id. A commit is answered after the database has it; what
+the client sends meanwhile waits, so that a lookup behind a commit sees what was committed.
+
+By default Dovecot opens a connection for each operation and closes it behind the answer. A malformed answer kills the
+mail process that asked (2.3 dies by SIGSEGV): all of them are made by ``wire.dict``, in one place below.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import TYPE_CHECKING, cast
+
+from mailhooks.dicts import NAMESPACES, Namespace, Operation
+from mailhooks.servers.base import Connection, Server
+from mailhooks.store import Refused, Store, Unavailable
+from mailhooks.wire import dict as wire
+from mailhooks.wire.errors import WireError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from twisted.internet.interfaces import IReactorTime
+    from twisted.python.failure import Failure
+
+    from mailhooks.counters import Counters
+    from mailhooks.workers import Writer
+
+MAJORS = (3, 4)  # 2.3.17 and later; 2.4
+MAX_OPEN = 32  # transactions of one connection; Dovecot's METADATA opens two
+MAX_OPERATIONS = 1000  # in one transaction; quota and last login need four at most
+MAX_TRANSACTION_CHARACTERS = 1_000_000  # keys and values of one transaction
+MAX_WAITING = 1000  # commands behind a commit; then the connection is not read until it is answered
+MAX_ROWS = 10_000  # of one iteration; what is kept per user is far below
+
+RECURSE, SORT_KEY, SORT_VALUE, NO_VALUE, EXACT_KEY = 1, 2, 4, 8, 16  # enum dict_iterate_flags
+
+TRY_AGAIN = "the store cannot answer now"
+FAULT = "internal error, see the log of mailhooks"
+
+
+@dataclass(slots=True)
+class Transaction:
+    """What a client wants to write, until it commits."""
+
+    user: str
+    operations: list[Operation] = field(default_factory=list)
+    characters: int = 0
+
+    def add(self, operation: Operation, characters: int) -> None:
+        """Remember one more write. Raises WireError beyond the limits."""
+        self.operations.append(operation)
+        self.characters += characters
+        if len(self.operations) > MAX_OPERATIONS or self.characters > MAX_TRANSACTION_CHARACTERS:
+            raise WireError("oversized", "a transaction is too long")
+
+
+class DictConnection(Connection):
+    """One client of the dict."""
+
+    server: DictServer
+
+    def __init__(self, server: DictServer) -> None:
+        super().__init__(server)
+        self.parser = wire.DictParser()
+        self._namespace: Namespace | None = None
+        self._name = ""
+        self._open: dict[int, Transaction] = {}
+        self._committing = False
+        self._waiting: list[wire.Message] = []
+
+    def incomplete(self) -> bool:
+        """Half a line; an open transaction too is nothing that may stay for ever."""
+        return super().incomplete() or bool(self._open)
+
+    def lost(self) -> None:
+        """Whatever was not committed is rolled back; what was is written, only the answer has no reader."""
+        self._open.clear()
+        self._waiting.clear()
+
+    def answer(self, message: wire.Message) -> bytes:
+        """Take one command, behind the commit that is on its way."""
+        if not self._committing:
+            return self._answer(message)
+        self._waiting.append(message)
+        if len(self._waiting) == MAX_WAITING:
+            self._read(False)
+        return b""
+
+    def _answer(self, message: wire.Message) -> bytes:
+        if isinstance(message, wire.Hello):
+            self._hello(message)
+            return b""
+        if self._namespace is None:
+            raise WireError("order", "a command before the hello")
+        match message:
+            case wire.Lookup(key, user):
+                return self._read_store(lambda: self._lookup(key, user))
+            case wire.Iterate():
+                return self._read_store(lambda: self._iterate(message))
+            case wire.Commit(number):
+                return self._commit(number)
+        self._change(message)
+        return b""
+
+    def _change(self, message: wire.Message) -> None:
+        """Take what belongs to a transaction and has no answer."""
+        match message:
+            case wire.Begin(id=number, user=user):
+                if number in self._open or len(self._open) >= MAX_OPEN:
+                    raise WireError("order", "a transaction is begun twice, or too many are open")
+                self._open[number] = Transaction(user)
+            case wire.Set():
+                self._transaction(message.id).add(message, len(message.key) + len(message.value))
+            case wire.Unset() | wire.Increment():
+                self._transaction(message.id).add(message, len(message.key))
+            case wire.Timestamp():
+                if self._transaction(message.id).operations:
+                    raise WireError("order", "a timestamp behind a change")
+            case wire.HideValues():  # nothing here logs a value
+                self._transaction(message.id)
+            case wire.Rollback(number):
+                self._transaction(number)
+                del self._open[number]
+
+    def _hello(self, hello: wire.Hello) -> None:
+        if self._namespace is not None:
+            raise WireError("order", "a second hello")
+        if hello.major not in MAJORS:
+            raise WireError("version", "a version of the dict protocol that is not spoken here")
+        self._namespace = self.server.namespaces.get(hello.name)
+        if self._namespace is None:
+            raise WireError("field", "a dict of this name is not served here")
+        self._name = hello.name
+
+    def _transaction(self, number: int) -> Transaction:
+        transaction = self._open.get(number)
+        if transaction is None:
+            raise WireError("order", "a transaction that was not begun")
+        return transaction
+
+    def _read_store(self, answer: Callable[[], tuple[str, bytes]]) -> bytes:
+        """Count an answer that is at hand, or say why there is none."""
+        began = self.server.clock.seconds()
+        try:
+            result, reply = answer()
+        except Unavailable:
+            result, reply = "temporary", wire.failed(TRY_AGAIN)
+        except Refused as error:
+            result, reply = "permanent", wire.failed(str(error))
+        except Exception:  # noqa: BLE001 - our own fault must not end a user's mail session
+            self.server.fault("F answered")
+            result, reply = "temporary", wire.failed(FAULT)
+        return self._counted((result, reply), began)
+
+    def _counted(self, outcome: tuple[str, bytes], began: float) -> bytes:
+        result, reply = outcome
+        self.counters.answered(self._name, result, self.server.clock.seconds() - began)
+        return reply
+
+    def _lookup(self, key: str, user: str) -> tuple[str, bytes]:
+        assert self._namespace is not None  # noqa: S101 - for the type checker
+        value = self._namespace.lookup(self.server.store, key, user)
+        return ("notfound", wire.missing()) if value is None else ("found", wire.found(value))
+
+    def _iterate(self, asked: wire.Iterate) -> tuple[str, bytes]:
+        assert self._namespace is not None  # noqa: S101 - for the type checker
+        rows = self._namespace.rows(self.server.store, asked.path, asked.user)
+        wanted = list(islice((row for row in rows if _is_asked(row[0], asked)), MAX_ROWS + 1))
+        if len(wanted) > MAX_ROWS:
+            raise Refused(f"more than {MAX_ROWS} rows")
+        if asked.flags & (SORT_KEY | SORT_VALUE):
+            wanted.sort(key=lambda row: row[1] if asked.flags & SORT_VALUE else row[0])
+        if asked.max_rows:
+            del wanted[asked.max_rows :]
+        lines = [wire.row(key, "" if asked.flags & NO_VALUE else value) for key, value in wanted]
+        return "found" if lines else "notfound", b"".join(lines) + wire.END_OF_ROWS
+
+    def _commit(self, number: int) -> bytes:
+        transaction = self._transaction(number)
+        del self._open[number]
+        namespace = self._namespace
+        assert namespace is not None  # noqa: S101 - for the type checker
+        if not transaction.operations:
+            return wire.committed(number)
+
+        try:
+            write = namespace.prepare(transaction.operations, transaction.user)
+        except Refused as error:
+            self.counters.answered(self._name, "permanent", 0.0)
+            return wire.failed(str(error), number)
+        began = self.server.clock.seconds()
+        written = self.server.writer.batch(write)
+        written.addCallbacks(
+            lambda found: ("ok", wire.committed(number)) if found else ("notfound", wire.missing(number)),
+            lambda failure: self._not_committed(failure, number),
+        )
+        if written.called:  # refused at once: in its place among the replies to this read
+            return self._counted(cast("tuple[str, bytes]", written.result), began)
+        self._committing = True
+        self.begin()
+        written.addCallback(self._committed, began)
+        written.addErrback(self._broken)
+        return b""
+
+    def _not_committed(self, failure: Failure, number: int) -> tuple[str, bytes]:
+        if isinstance(failure.value, Unavailable):
+            return "temporary", wire.failed(TRY_AGAIN, number)
+        if isinstance(failure.value, Refused):
+            return "permanent", wire.failed(str(failure.value), number)
+        self.server.fault("F answered", failure)
+        return "temporary", wire.failed(FAULT, number)
+
+    def _committed(self, outcome: tuple[str, bytes], began: float) -> None:
+        """Answer the commit and what was asked behind it."""
+        reply = self._counted(outcome, began)
+        self._committing = False
+        waiting, self._waiting = self._waiting, []
+        if len(waiting) >= MAX_WAITING and self.stalled_since is None:
+            self._read(True)
+        try:
+            for message in waiting:
+                reply += self.answer(message)
+        except WireError as error:
+            self.finish(reply)
+            self.refuse(error.kind)
+        else:
+            self.finish(reply)
+
+    def _broken(self, failure: Failure) -> None:
+        self.server.fault("connection closed", failure)
+        self.abort()
+
+
+def _is_asked(key: str, asked: wire.Iterate) -> bool:
+    if asked.flags & EXACT_KEY:
+        return key == asked.path
+    return key.startswith(asked.path) and bool(asked.flags & RECURSE or "/" not in key[len(asked.path) :])
+
+
+class DictServer(Server):
+    """The dict hook: which namespaces are served, and the store behind them."""
+
+    def __init__(
+        self,
+        clock: IReactorTime,
+        counters: Counters,
+        *,
+        store: Store,
+        writer: Writer,
+        namespaces: Mapping[str, Namespace] = NAMESPACES,
+    ) -> None:
+        super().__init__("dict", clock, counters.hooks["dict"])
+        self.store = store
+        self.writer = writer
+        self.namespaces = namespaces
+
+    def connection(self) -> DictConnection:
+        """Make the protocol of a new connection."""
+        return DictConnection(self)
