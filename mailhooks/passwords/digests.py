@@ -15,7 +15,7 @@ from typing import Any
 
 from mailhooks.passwords import md5state
 
-_TRUNCATED = re.compile(rb"(?P<length>[0-9]{1,9})-(?P<text>.*)", re.DOTALL)
+_TRUNCATED = re.compile(rb"(?P<length>[1-9][0-9]{0,8})-(?P<text>.+)", re.DOTALL)
 
 
 def verify_plain(stored: bytes, password: bytes) -> bool:

@@ -144,7 +144,7 @@ def _salted_problem(size: int, raw: bytes) -> str | None:
 
 
 def _truncated_problem(raw: bytes) -> str | None:
-    return None if re.match(rb"[0-9]{1,9}-.", raw, re.DOTALL) else "it is not of the form length-text"
+    return None if re.match(rb"[1-9][0-9]{0,8}-.", raw, re.DOTALL) else "it is not of the form length-text"
 
 
 def _verify_crypt(raw: bytes, password: bytes) -> bool:
