@@ -5,7 +5,14 @@ A line may be cut anywhere, and several may come in one segment. CR is a byte li
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Generic, TypeVar
+
 from mailhooks.wire.errors import WireError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+Message = TypeVar("Message")
 
 
 class LineParser:
@@ -39,3 +46,35 @@ class LineParser:
 
     def _oversized(self, completed: list[bytes]) -> WireError:
         return WireError("oversized", f"a line is longer than {self._limit} bytes", completed)
+
+
+class MessageParser(Generic[Message]):
+    """Cuts a stream into lines and makes a message of each by ``parse``, which raises ``WireError`` or nothing."""
+
+    __slots__ = ("_lines", "_parse")
+
+    def __init__(self, limit: int, parse: Callable[[bytes], Message]) -> None:
+        self._lines = LineParser(limit)
+        self._parse = parse
+
+    @property
+    def incomplete(self) -> bool:
+        """Whether a line has begun whose end has not come."""
+        return self._lines.incomplete
+
+    def feed(self, data: bytes) -> list[Message]:
+        """Return the messages whose lines end in ``data``; ``WireError`` on what is none."""
+        messages: list[Message] = []
+        fault = None
+        try:
+            lines = self._lines.feed(data)
+        except WireError as error:
+            lines, fault = list(error.completed), error
+        try:
+            messages.extend(map(self._parse, lines))
+        except WireError as error:
+            fault = error
+        if fault is not None:
+            fault.completed = tuple(messages)
+            raise fault
+        return messages

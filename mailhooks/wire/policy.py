@@ -113,6 +113,11 @@ class RequestParser:
     def __init__(self) -> None:
         self._held = bytearray()  # a request whose empty line has not come; only its last byte is looked at again
 
+    @property
+    def incomplete(self) -> bool:
+        """Whether a request has begun that is not whole yet."""
+        return bool(self._held)
+
     def feed(self, data: bytes) -> list[Request]:
         """Return the requests that end in ``data``; ``WireError`` when one is too long or is no policy request."""
         held = self._held
