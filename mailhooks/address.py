@@ -34,7 +34,7 @@ _QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"')
 _QUOTED_PAIR = re.compile(r"\\(.)")
 _TO_QUOTE = re.compile(r'(["\\])')
 _LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
-_DOMAIN_KEY = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
+_DOMAIN_KEY = re.compile(r"[a-z0-9_-]+(?:\.[a-z0-9_-]+)*")
 
 
 class AddressError(ValueError):
@@ -102,15 +102,14 @@ def fold(text: str) -> str | None:
         if not local or local[0] == '"':
             return None
     domain = _a_label(text[at + 1 :].removesuffix("."))
-    return f"{_lower(local)}@{domain}" if domain else None
+    return f"{_lower(local)}@{domain}" if domain and domain[-1] != "." else None
 
 
 def fold_domain(text: str) -> str | None:
     """Return the canonical domain behind a lookup key, or None when it is no domain (``*``, an address, ``<>``)."""
     text = text.removesuffix(".")
-    if text.isascii():
-        return text.lower() if _DOMAIN_KEY.fullmatch(text) else None
-    return _a_label(text) if "@" not in text else None
+    name = _a_label(text) or ""
+    return name if _DOMAIN_KEY.fullmatch(name) else None
 
 
 def split_extension(address: str, delimiter: str) -> tuple[str, str]:

@@ -210,6 +210,8 @@ def _cancel(fields: list[str]) -> Cancel:
 
 def _decode(encoded: str) -> bytes | None:
     """Return what the base64 stands for, None when it is none."""
+    if len(encoded) % 4:  # strict mode forgives one = too many
+        return None
     try:
         return a2b_base64(encoded, strict_mode=True)
     except ValueError:
