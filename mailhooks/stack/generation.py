@@ -35,8 +35,13 @@ class Generation:
 
 def find() -> Generation:
     """Ask Dovecot and Postfix which generation they are. Raises MissingBinaryError."""
-    known = frozenset(line.split(" ", 1)[0] for line in _ask(binary("postconf", "postfix"), "-d").splitlines())
-    return Generation(find_dovecot(), find_postfix(), frozenset(GUARDS) & known)
+    return Generation(find_dovecot(), find_postfix(), find_guards())
+
+
+def find_guards() -> frozenset[str]:
+    """Ask ``postconf`` which of GUARDS this Postfix knows. Raises MissingBinaryError."""
+    known = {line.split(" ", 1)[0] for line in _ask(binary("postconf", "postfix"), "-d").splitlines()}
+    return frozenset(known.intersection(GUARDS))
 
 
 def find_dovecot() -> DovecotLine:

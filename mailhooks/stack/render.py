@@ -1,7 +1,7 @@
 """The stock daemons' configuration, rendered from mailhooks' own.
 
 One description (the values and words below), two generations of Dovecot and any Postfix since 3.5: what differs stands
-side by side in the templates. This module reads and writes no state; ``write`` is the only thing here that touches a disk.
+side by side in the templates. Only ``write`` touches the disk.
 """
 
 from __future__ import annotations
@@ -10,16 +10,20 @@ import os
 import re
 import socket
 import sys
-from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
+from mailhooks import spamprefs
 from mailhooks.config import Config, ConfigError
 from mailhooks.stack import paths, sockets
-from mailhooks.stack.generation import Generation
 from mailhooks.stack.template import load, render
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from mailhooks.stack.generation import Generation
 
 Daemon = Literal["postfix", "dovecot", "spamassassin"]
 DAEMONS: tuple[Daemon, ...] = ("postfix", "dovecot", "spamassassin")
@@ -37,7 +41,9 @@ LOGIN_PROCESSES = 512
 
 SITE_SPAMASSASSIN = Path("/etc/spamassassin")
 
-_HOSTNAME = re.compile(r"(?=.{1,253}$)[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*")
+_HOSTNAME = re.compile(
+    r"(?=.{1,253}$)[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*"
+)
 _RELAY = re.compile(r"(\[[A-Za-z0-9.:-]+\]|[A-Za-z0-9.-]+)(:[A-Za-z0-9-]+)?")
 _LOOPBACK = {True: "127.0.0.0/8 [::1]/128", False: "127.0.0.0/8"}
 
@@ -156,6 +162,7 @@ def _values(config: Config, generation: Generation, where: paths.Layout, ipv6: b
         "spam_user": SPAM_USER,
         "spam_children": str(SPAM_CHILDREN),
         "preferences": str(where.preferences),
+        "preferences_query": spamprefs.QUERY,
         "bayes": str(where.bayes),
     }
 

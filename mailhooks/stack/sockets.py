@@ -1,13 +1,16 @@
-"""Where the stock daemons find mailhooks: the endpoint strings of ``[listen]``, spelled as Postfix and Dovecot want them."""
+"""Where the stock daemons find mailhooks: the endpoint strings of ``[listen]``, spelled as each daemon wants them."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import PurePosixPath
+from pathlib import PurePath, PurePosixPath
+from typing import TYPE_CHECKING
 
 from mailhooks.config import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 _FIELD = re.compile(r"((?:[^:\\]|\\.)*)(?::|$)", re.DOTALL)
 
@@ -20,7 +23,7 @@ class Address:
     host: str = ""
     port: int = 0
 
-    def for_postfix(self, queue: PurePosixPath) -> str:
+    def for_postfix(self, queue: PurePath) -> str:
         """Spell it for main.cf: below the queue directory relative, so that a chroot makes no difference."""
         if not self.path:
             return f"inet:{self.host}:{self.port}"

@@ -8,8 +8,12 @@ generations of a daemon stands side by side in one file. There are no loops and 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Set as AbstractSet
 from importlib import resources
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from collections.abc import Set as AbstractSet
 
 _PLACE = re.compile(r"@\{([a-z_0-9]+)\}")
 _CONDITION = re.compile(r"\[([!a-z0-9_. ]+)\] ?")

@@ -14,7 +14,10 @@ import os
 import re
 import sys
 import unicodedata
-from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 MAX_NAME = 64  # characters of a folder that a stranger may make
 MAX_FOLDERS = 10_000  # a directory with more is no mailbox somebody reads

@@ -1,4 +1,4 @@
-"""The after-queue spam filter that Postfix's pipe(8) runs: spamd scans one message for one recipient, then it goes back.
+"""The after-queue spam filter that Postfix's pipe(8) runs: spamd scans one message for one recipient.
 
 ``spamfilter.py SPAMD_PORT REINJECT_PORT SENDER RECIPIENT USER DOMAIN``: the message on standard input goes through
 ``spamc -x`` as USER@DOMAIN (without the extension), then over SMTP on loopback to the smtpd that neither expands nor
@@ -8,6 +8,7 @@ because spamd is down. A message larger than spamc's limit passes unscanned, as 
 
 from __future__ import annotations
 
+import contextlib
 import re
 import smtplib
 import subprocess
@@ -31,10 +32,8 @@ def spamc(port: str, user: str) -> list[str]:
 def preference_user(user: str, domain: str) -> str:
     """Return the address under which the preferences are stored: folded, the domain as an A-label."""
     folded = domain.lower()
-    try:
+    with contextlib.suppress(UnicodeError):  # else spamd finds the site's preferences
         folded = folded.encode("idna").decode("ascii")
-    except UnicodeError:
-        pass  # spamd then finds the site's preferences
     return f"{user.lower()}@{folded}"
 
 

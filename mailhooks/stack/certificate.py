@@ -1,0 +1,60 @@
+"""A self-signed certificate for a server that has none yet, so that it can start; no client will trust it."""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+from typing import TYPE_CHECKING
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from mailhooks.config import ConfigError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+VALID_DAYS = 825  # the longest that today's clients accept even from a private authority
+BACKDATE = dt.timedelta(hours=1)  # a client whose clock is a little behind
+MAX_COMMON_NAME = 64  # characters, X.520
+
+
+def ensure(certificate: Path, key: Path, hostname: str, now: dt.datetime) -> bool:
+    """Make the pair where neither file is there; tell whether it was made. Raises ConfigError when only one is."""
+    there = [path for path in (certificate, key) if path.exists()]
+    if len(there) == 1:
+        raise ConfigError(f"{there[0]} is there without its other half: server.certificate and server.key are a pair")
+    if there:
+        return False
+    text, private = make(hostname, now)
+    # A crash between the two leaves the key alone, and the next start says so.
+    for path, data, mode in ((key, private, 0o600), (certificate, text, 0o644)):
+        path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+        with os.fdopen(descriptor, "wb") as stream:
+            stream.write(data)
+    return True
+
+
+def make(hostname: str, now: dt.datetime) -> tuple[bytes, bytes]:
+    """Return certificate and key in PEM for one host name."""
+    private = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, hostname[:MAX_COMMON_NAME])])
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(private.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - BACKDATE)
+        .not_valid_after(now + dt.timedelta(days=VALID_DAYS))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(hostname)]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+        .sign(private, hashes.SHA256())
+    )
+    return certificate.public_bytes(serialization.Encoding.PEM), private.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )

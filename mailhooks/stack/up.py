@@ -1,0 +1,165 @@
+"""``mailhooks up``: from a configuration to a running mail server.
+
+Everything that can be wrong with the configuration or the machine is found before the first program starts, and is one
+line with its cure. Then the supervisor has the word.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import resource
+import signal
+import sys
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from twisted.internet.defer import Deferred
+
+from mailhooks.config import Config, ConfigError
+from mailhooks.stack import certificate, children, directories, generation, paths, render
+from mailhooks.stack.ready import Waiter
+from mailhooks.stack.supervisor import Supervisor
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from twisted.python.failure import Failure
+
+OPEN_FILES = 65_536  # for Dovecot's anvil and 1,000s of connections; never above the hard limit
+
+
+@dataclass(frozen=True)
+class Instance:
+    """What ``up`` runs."""
+
+    load: Callable[[], Config]  # reads the configuration again; raises ConfigError
+    config_path: Path | None
+    environment: dict[str, str]  # for ``serve``
+    make_store: Callable[[], None]
+
+
+def run(instance: Instance) -> int:
+    """Start the server, run it until a signal ends it, and return the exit code. Raises ConfigError before that."""
+    if os.geteuid() != 0:
+        raise ConfigError("up needs root: Postfix and Dovecot bind their ports and change users; run it with sudo")
+    config = instance.load()
+    say = Log(config.log.format)
+    os.umask(0o022)
+    _raise_open_files()
+    first = is_first_start(config)
+    prepare(config, say)
+    if first:
+        instance.make_store()
+        say("this is the first start: made an empty store")
+    return _supervise(config, instance, say)
+
+
+def is_first_start(config: Config) -> bool:
+    """Tell whether nothing was ever stored here: only then may ``up`` make a store.
+
+    Where a store was and is not now, an empty one would bounce everybody's mail; that is an outage instead.
+    """
+    where = paths.layout(config)
+    ours = {where.bayes, where.preferences.parent}
+    return not where.state.exists() or all(entry in ours for entry in where.state.iterdir())
+
+
+def prepare(config: Config, say: Callable[[str], None]) -> None:
+    """Make directories, certificate and configuration files, and let the daemons judge them. Raises ConfigError."""
+    try:
+        found = generation.find()
+    except generation.MissingBinaryError as error:
+        raise ConfigError(str(error)) from error
+    directories.check_interpreter(directories.service_account(config))
+    directories.make(config)
+    children.refuse_running(config)
+    pair = Path(config.server.certificate), Path(config.server.key)
+    try:
+        made = certificate.ensure(*pair, render.hostname(config), datetime.now(UTC))
+    except OSError as error:
+        raise ConfigError(f"cannot make a certificate as {error.filename}: {error.strerror}") from error
+    if made:
+        say(f"WARNING: no TLS certificate at {pair[0]}: made a self-signed one, which no client trusts")
+    write(config, found)
+    children.prepare_postfix(config)
+    children.prepare_dovecot(config)
+
+
+def write(config: Config, found: generation.Generation) -> None:
+    """Render and write every daemon's files. Raises ConfigError."""
+    rendered = [file for daemon in render.DAEMONS for file in render.files(config, found, daemon)]
+    render.write(rendered)
+
+
+def stages(config: Config, instance: Instance) -> list[list[children.Child]]:
+    """Return what starts when: no smtpd may start before the auth socket answers."""
+    serve = children.serve(config, instance.config_path, instance.environment)
+    neighbours = [children.dovecot(config)]
+    if config.server.spam_filter:
+        neighbours.append(children.spamd(config))
+    return [[serve], neighbours, [children.postfix(config)]]
+
+
+class Log:
+    """Our own lines between those of the daemons."""
+
+    def __init__(self, form: str) -> None:
+        self._json = form == "json"
+
+    def __call__(self, text: str) -> None:
+        """Write one line."""
+        now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        line = json.dumps({"time": now, "system": "up", "message": text}) if self._json else f"{now} up: {text}"
+        with contextlib.suppress(OSError):  # whoever read our log is gone; the mail goes on
+            sys.stdout.write(f"{line}\n")
+            sys.stdout.flush()
+
+
+def _supervise(config: Config, instance: Instance, say: Log) -> int:
+    from twisted.internet import reactor as global_reactor  # noqa: PLC0415 - importing it installs it
+
+    reactor: Any = global_reactor
+    supervisor = Supervisor(reactor, stages(config, instance), Waiter(reactor), say)
+    codes: list[int] = []
+
+    def finished(code: int) -> None:
+        codes.append(code)
+        reactor.stop()
+
+    def broken(failure: Failure) -> None:
+        say(f"cannot start: {failure.getErrorMessage()}")
+        supervisor.fail()
+
+    def reload() -> None:
+        try:
+            write(instance.load(), generation.find())
+        except (ConfigError, generation.MissingBinaryError, OSError) as error:
+            say(f"SIGHUP: the configuration stays as it was: {error}")
+            return
+        say("SIGHUP: the configuration was read again")
+        supervisor.reload()
+
+    def started() -> None:
+        for number, react in (
+            (signal.SIGTERM, supervisor.stop),
+            (signal.SIGINT, supervisor.stop),
+            (signal.SIGHUP, reload),
+        ):
+            signal.signal(number, lambda *_, react=react: reactor.callFromThread(react))
+        Deferred.fromCoroutine(supervisor.start()).addErrback(broken)
+
+    supervisor.finished.addCallback(finished)
+    reactor.callWhenRunning(started)
+    reactor.run()
+    return codes[0] if codes else 1
+
+
+def _raise_open_files() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)
+    if soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
