@@ -1,0 +1,53 @@
+"""The store of accounts: frozen values, one class that answers and changes, four kinds of errors."""
+
+from mailhooks.store.batch import Batch
+from mailhooks.store.change import Change
+from mailhooks.store.errors import NotFound, Refused, StoreError, Unavailable
+from mailhooks.store.ledger import UNSET
+from mailhooks.store.mailbox_changes import Removal
+from mailhooks.store.model import (
+    ALL_SERVICES,
+    Alias,
+    AppPassword,
+    AuditEntry,
+    Domain,
+    Grant,
+    LastLogin,
+    Mailbox,
+    Posting,
+    Preference,
+    Relay,
+    Service,
+    State,
+    Usage,
+)
+from mailhooks.store.schema import upgrade
+from mailhooks.store.store import Store, open_store
+
+__all__ = [
+    "ALL_SERVICES",
+    "UNSET",
+    "Alias",
+    "AppPassword",
+    "AuditEntry",
+    "Batch",
+    "Change",
+    "Domain",
+    "Grant",
+    "LastLogin",
+    "Mailbox",
+    "NotFound",
+    "Posting",
+    "Preference",
+    "Refused",
+    "Relay",
+    "Removal",
+    "Service",
+    "State",
+    "Store",
+    "StoreError",
+    "Unavailable",
+    "Usage",
+    "open_store",
+    "upgrade",
+]

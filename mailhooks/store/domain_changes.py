@@ -1,0 +1,97 @@
+"""Changes of domains: hosted ones, and alias domains, which are other spellings of a hosted one."""
+
+from __future__ import annotations
+
+from mailhooks.store import ledger
+from mailhooks.store.alias_changes import AliasChanges
+from mailhooks.store.errors import NotFound, Refused
+from mailhooks.store.mailbox_changes import MailboxChanges
+from mailhooks.store.model import Domain
+
+
+class DomainChanges(MailboxChanges, AliasChanges):
+    """The part of a change that is about domains."""
+
+    def add_domain(self, name: str, *, alias_of: str | None = None, quota: int | None = None) -> Domain:
+        """Host a domain, or make it an alias of a hosted one. Raises Refused."""
+        name = ledger.domain(name)
+        ledger.size("quota", quota)
+        if self._store.domain(name) is not None:
+            raise Refused(f"the domain {name} is there already")
+        if alias_of is not None:
+            alias_of = self._target_domain(name, ledger.domain(alias_of))
+            if quota is not None:
+                raise Refused(f"{name} is an alias of {alias_of} and has no mailboxes of its own: set the quota there")
+        self._run("INSERT INTO domain (name, alias_of, quota) VALUES (?, ?, ?)", (name, alias_of, quota))
+        self._hosted.clear()
+        self._touch_targets_at(name)
+        self._tally["domain", "alias" if alias_of else "hosted"] += 1
+        detail = f"alias of {alias_of}" if alias_of else _quota(quota)
+        self._record("domain add", name, detail)
+        return Domain(name, alias_of, quota)
+
+    def set_domain(self, name: str, *, quota: int | None) -> Domain:
+        """Set the quota that mailboxes of a domain have by default. Raises Refused, NotFound."""
+        domain = self._require_domain(name)
+        ledger.size("quota", quota)
+        if domain.alias_of is not None:
+            raise Refused(f"{domain.name} is an alias of {domain.alias_of}: set the quota there")
+        self._run("UPDATE domain SET quota = ? WHERE name = ?", (quota, domain.name))
+        self._record("domain set", domain.name, _quota(quota))
+        return Domain(domain.name, None, quota)
+
+    def remove_domain(self, name: str, *, force: bool = False) -> tuple[str, ...]:
+        """Host a domain no longer; return what lived in it. Raises Refused, without ``force`` also for what lives there.
+
+        Its addresses are taken out of the aliases of other domains, as when a user is removed.
+        """
+        domain = self._require_domain(name).name
+        alias_domains = self._names("SELECT name FROM domain WHERE alias_of = ? ORDER BY name", domain)
+        sources = self._names("SELECT source FROM alias WHERE domain = ? ORDER BY source", domain)
+        mailboxes = self._names("SELECT address FROM mailbox WHERE domain = ? ORDER BY address", domain)
+        lived = (*alias_domains, *sources, *(each for each in mailboxes if each not in set(sources)))
+        if lived and not force:
+            raise Refused(
+                f"{len(mailboxes)} mailboxes, {len(sources)} aliases and {len(alias_domains)} alias domains live in "
+                f"{domain}: remove them first, or use --force"
+            )
+        for source in sources:
+            self._drop_alias(source)
+        for mailbox in mailboxes:
+            self._drop_mailbox(mailbox)
+        for gone in (*alias_domains, domain):
+            self._take_out_domain(gone)
+            self._drop_domain(gone)
+        return lived
+
+    def _drop_domain(self, name: str) -> None:
+        domain = self._require_domain(name)
+        self._run("DELETE FROM preference WHERE scope = ?", (f"@{name}",))
+        self._run("DELETE FROM send_grant WHERE sender = ?", (f"@{name}",))
+        self._run("DELETE FROM domain WHERE name = ?", (name,))
+        self._hosted.clear()
+        self._tally["domain", "alias" if domain.alias_of else "hosted"] -= 1
+        self._record("domain remove", name)
+
+    def _require_domain(self, name: str) -> Domain:
+        name = ledger.domain(name)
+        domain = self._store.domain(name)
+        if domain is None:
+            raise NotFound(f"there is no domain {name}")
+        return domain
+
+    def _target_domain(self, name: str, alias_of: str) -> str:
+        if name == alias_of:
+            raise Refused(f"{name} cannot be an alias of itself")
+        target = self._store.domain(alias_of)
+        if target is None:
+            raise Refused(f"{name} cannot be an alias of {alias_of}, which is not hosted here: add that first")
+        if target.alias_of is not None:
+            raise Refused(
+                f"{name} cannot be an alias of {alias_of}, which is one itself: make it an alias of {target.alias_of}"
+            )
+        return alias_of
+
+
+def _quota(quota: int | None) -> str:
+    return "" if quota is None else f"quota {quota}"

@@ -1,0 +1,164 @@
+"""Changes of accounts: their data, their passwords, and their removal."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from mailhooks.store import ledger, rows
+from mailhooks.store.alias_changes import AliasChanges
+from mailhooks.store.errors import NotFound, Refused
+from mailhooks.store.ledger import UNSET, Unset
+from mailhooks.store.model import ALL_SERVICES, Mailbox, Service, State
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """What else the removal of an account did: aliases that lost a target, and aliases that lost their last one."""
+
+    changed: tuple[str, ...]
+    removed: tuple[str, ...]
+
+
+class MailboxChanges(AliasChanges):
+    """The part of a change that is about accounts."""
+
+    def add_mailbox(
+        self,
+        address: str,
+        *,
+        name: str = "",
+        quota: int | None = None,
+        password: str | None = None,
+        state: State = State.ACTIVE,
+        allow: Iterable[Service] = ALL_SERVICES,
+    ) -> Mailbox:
+        """Make an account; ``password`` is a hash, and without one it receives only. Raises Refused."""
+        address = ledger.address(address)
+        domain = address.rpartition("@")[2]
+        if not self._hosted.get(domain):
+            self._require_hosted(domain)
+        if name:
+            ledger.line("name", name)
+        if quota is not None:
+            ledger.size("quota", quota)
+        if password is not None:
+            ledger.secret("hash", password)
+        allowed = frozenset(allow)
+        row = (address, domain, name, str(state), rows.services_column(allowed), quota, password)
+        if self._run(_ADD, row).rowcount == 0:
+            raise Refused(f"the mailbox {address} is there already")
+        self._tally["mailbox", str(state)] += 1
+        self._record("user add", address, "" if state is State.ACTIVE else str(state))
+        return Mailbox(address, name, state, allow=allowed, quota=quota or None, own_quota=quota, password=password)
+
+    def set_mailbox(
+        self,
+        address: str,
+        *,
+        name: str | Unset = UNSET,
+        quota: int | None | Unset = UNSET,
+        state: State | Unset = UNSET,
+        reason: str | Unset = UNSET,
+        until: float | None | Unset = UNSET,
+        allow: Iterable[Service] | Unset = UNSET,
+    ) -> Mailbox:
+        """Change what is given of an account; a new state forgets the old one's reason and end. Raises Refused, NotFound."""
+        old = self._require_mailbox(address)
+        columns: dict[str, str | float | None] = {}
+        if not isinstance(name, Unset):
+            columns["name"] = ledger.line("name", name)
+        if not isinstance(quota, Unset):
+            columns["quota"] = ledger.size("quota", quota)
+        if not isinstance(state, Unset):
+            columns |= {"state": str(state), "reason": "", "until": None}
+        if not isinstance(reason, Unset):
+            columns["reason"] = ledger.line("reason", reason)
+        if not isinstance(until, Unset):
+            columns["until"] = self._end(until)
+        if not isinstance(allow, Unset):
+            columns["allow"] = rows.services_column(allow)
+        stated = isinstance(state, Unset) and bool(columns.keys() & {"reason", "until"})
+        if stated and old.state is State.ACTIVE:
+            raise Refused(f"{old.address} is active: a reason and an end belong to another state")
+        if columns:
+            self._write_mailbox(old, columns)
+        changed = self._store.mailbox(old.address)
+        assert changed is not None  # noqa: S101 - for the type checker: it was just updated
+        return changed
+
+    def set_password(self, address: str, hashed: str | None) -> None:
+        """Set the hash of an account's own password; None: it receives only. Raises Refused, NotFound."""
+        old = self._require_mailbox(address)
+        if hashed is not None:
+            ledger.secret("hash", hashed)
+        self._run("UPDATE mailbox SET password = ? WHERE address = ?", (hashed, old.address))
+        self._record("user passwd", old.address, "" if hashed else "none")
+
+    def replace_hash(self, address: str, old: str, new: str) -> bool:
+        """Put a better hash of the same password in the place of ``old``, its own or an app password's.
+
+        Returns False when ``old`` is no longer there: somebody else was faster, and is right.
+        """
+        address = ledger.address(address)
+        ledger.secret("hash", new)
+        for sql in (
+            "UPDATE mailbox SET password = ? WHERE address = ? AND password = ?",
+            "UPDATE app_password SET hash = ? WHERE address = ? AND hash = ?",
+        ):
+            if self._run(sql, (new, address, old)).rowcount:
+                self._record("user rehash", address)
+                return True
+        return False
+
+    def remove_mailbox(self, address: str) -> Removal:
+        """Remove an account and take its address out of every alias. Raises NotFound."""
+        address = self._require_mailbox(address).address
+        self._drop_mailbox(address)
+        return Removal(*self._take_out(address))
+
+    def _drop_mailbox(self, address: str) -> None:
+        state = self._run("SELECT state FROM mailbox WHERE address = ?", (address,)).fetchone()[0]
+        passwords = self._run("SELECT COUNT(*) FROM app_password WHERE address = ?", (address,)).fetchone()[0]
+        grants = self._run("SELECT COUNT(*) FROM send_grant WHERE login = ?1 OR sender = ?1", (address,)).fetchone()[0]
+        self._run("DELETE FROM send_grant WHERE sender = ?", (address,))
+        self._run("DELETE FROM preference WHERE scope = ?", (address,))
+        self._run("DELETE FROM mailbox WHERE address = ?", (address,))  # what hangs on it goes by foreign keys
+        self._tally["mailbox", state] -= 1
+        if passwords:
+            self._tally["app_password", ""] -= passwords
+        if grants:
+            self._tally["grant", ""] -= grants
+        self._record("user remove", address)
+
+    def _require_mailbox(self, address: str) -> Mailbox:
+        address = ledger.address(address)
+        found = self._store.mailbox(address)
+        if found is None:
+            raise NotFound(f"there is no mailbox {address}")
+        return found
+
+    def _end(self, until: float | None) -> float | None:
+        if until is not None and until <= self._now:
+            raise Refused("the end of the state lies in the past: expected a date to come")
+        return until
+
+    def _write_mailbox(self, old: Mailbox, columns: dict[str, str | float | None]) -> None:
+        before = self._run("SELECT state FROM mailbox WHERE address = ?", (old.address,)).fetchone()[0]
+        sets = ", ".join(f"{column} = ?" for column in columns)  # names from set_mailbox, never from outside
+        self._run(f"UPDATE mailbox SET {sets} WHERE address = ?", (*columns.values(), old.address))  # noqa: S608
+        after = str(columns.get("state", before))
+        if after != before:
+            self._tally["mailbox", before] -= 1
+            self._tally["mailbox", after] += 1
+        said = ", ".join(f"{column} {'none' if value is None else value}" for column, value in columns.items())
+        self._record("user set", old.address, said)
+
+
+_ADD = (
+    "INSERT INTO mailbox (address, domain, name, state, reason, allow, quota, password) "
+    "VALUES (?, ?, ?, ?, '', ?, ?, ?) ON CONFLICT DO NOTHING"
+)
