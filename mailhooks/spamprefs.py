@@ -50,7 +50,7 @@ CREATE TABLE userpref (
 ) WITHOUT ROWID
 """
 
-_NUMBER = r"-?\d{1,4}(?:\.\d{1,3})?"
+_NUMBER = r"-?[0-9]{1,4}(?:\.[0-9]{1,3})?"
 _BOOLEAN = (re.compile(r"[01]"), "0 or 1")
 _SCORE = (re.compile(_NUMBER), "a number like 5.0")
 _PATTERNS = (re.compile(r"[^\s#]+(?: +[^\s#]+)*"), "addresses or patterns like *@example.com, separated by blanks")
@@ -116,7 +116,9 @@ def publish(store: Store, path: Path) -> Published:
     skipped = tuple(preference for preference in preferences if not _is_sound(preference))
     new = path.with_name(f".{path.name}.new")
     try:
-        path.parent.mkdir(mode=DIRECTORY_MODE, parents=True, exist_ok=True)
+        if not path.parent.exists():
+            path.parent.mkdir(parents=True)
+            path.parent.chmod(DIRECTORY_MODE)  # whatever the umask says
         new.unlink(missing_ok=True)  # what a killed daemon left
         _write(new, _rows(sound))
         new.replace(path)
@@ -129,7 +131,7 @@ def publish(store: Store, path: Path) -> Published:
 def _write(path: Path, rows: Iterator[tuple[str, str, str, int]]) -> None:
     """Make a database that bears no journal: its last state reaches the disk before it gets its name."""
     with closing(sqlite3.connect(path, isolation_level=None)) as database:
-        path.chmod(FILE_MODE)  # whatever the umask says
+        path.chmod(FILE_MODE)
         database.execute("PRAGMA journal_mode=OFF")
         database.execute("PRAGMA synchronous=OFF")
         database.execute("BEGIN")

@@ -93,10 +93,8 @@ def test_send(filled, login, sender, reply):
 
 
 def test_send_says_whose_address_it_is(filled):
-    steps = dict(
-        (step.asked, step.answer)
-        for step in explain.send(filled, Policy(POLICY), "bob@e.example", "members@e.example", NOW, delimiter="+").steps
-    )
+    explained = explain.send(filled, Policy(POLICY), "bob@e.example", "members@e.example", NOW, delimiter="+")
+    steps = {step.asked: step.answer for step in explained.steps}
     assert steps["login"] == "bob@e.example is active"
     assert steps["belongs to"] == "nobody"
     assert steps["granted to"] == "bob@e.example"

@@ -180,7 +180,7 @@ def test_values_that_may_be_set(name, value):
         ("required_score", "5\nscore GTUBE 0"),
         ("required_score", "5 # comment"),
         ("required_score", "5\u2028"),
-        ("required_score", "٥"),
+        ("required_score", "\u0665"),
         ("score", "0.5"),
         ("score", "lower 0.5"),
         ("welcomelist_from", ""),

@@ -184,6 +184,7 @@ def agree(model: Model, store: Store, address: str) -> None:
     assert {leaf.name for leaf in leaves if leaf.outside} == outside
     for login in model.mailboxes:
         assert senders.owns(store, login, address, "+") == (login == address or login in model.owners(address))
-    # What Postfix does with the answers: no account that exists is bounced, no stranger is taken in.
+    # What Postfix does with the answers: no account that exists is bounced, no stranger is taken in. An alias of nobody
+    # leaves the mail in the account of the same name, if there is one.
     found = ask("virtual_alias_maps") is not None or ask("virtual_mailbox_maps") is not None
-    assert found == bool(mailboxes or (outside and not address.endswith(f"@{OUTSIDE}")))
+    assert found == bool(mailboxes or (outside and not address.endswith(f"@{OUTSIDE}")) or model.own(address))
