@@ -14,7 +14,7 @@ that cannot answer raises Unavailable, which is never a refusal. Not here: failu
 from __future__ import annotations
 
 import ipaddress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -62,7 +62,7 @@ class Accepted:
 
     user: str  # canonical address
     label: str  # which app password; MAIN: the account's own
-    rehash: str | None  # this stored hash is weaker than a new one: replace it (compare and set)
+    rehash: str | None = field(repr=False)  # this stored hash is weaker than a new one: replace it (compare and set)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,7 @@ class Credential:
     """A stored hash that counts for the service and network asked for."""
 
     label: str
-    stored: str
+    stored: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 WRITE_SECONDS = 5.0  # a lookup's own time limit: a dict client hears "try again" then
 WRITE_QUEUE = 10_000  # about a second and a half of group commits; each entry is a closure of some hundred bytes
+REST_SECONDS = 0.25  # an idle writer looks as often whether its file is still the one at the path
 WRITE_GROUP = 500  # operations in one commit, so that its time stays in milliseconds
 
 
@@ -105,31 +106,32 @@ class Writer:
     def _work(self) -> None:
         store = self._factory()
         try:
-            while group := self._next_group():
-                outcomes = _do(store, group)
-                self._reactor.callFromThread(self._acknowledge, group, outcomes)
+            while (group := self._next_group()) is not None:
+                if group:
+                    self._reactor.callFromThread(self._acknowledge, group, _do(store, group))
+                else:
+                    store.release()  # an idle handle must not keep a replaced file from being opened anew
         finally:
             store.close()
             self._reactor.callFromThread(self._end)
 
-    def _next_group(self) -> list[_Write]:
-        """Wait for writes that may go into one commit, in order; none when it is time to end."""
+    def _next_group(self) -> list[_Write] | None:
+        """Wait for writes that may go into one commit, in order; an empty list after a rest, None at the end."""
         with self._changed:
-            while True:
-                while self._waiting and self._waiting[0].answered:
-                    self._waiting.popleft()
-                if self._waiting or self._stopping:
-                    break
-                self._changed.wait()
+            if not self._waiting and not self._stopping:
+                self._changed.wait(REST_SECONDS)
             group: list[_Write] = []
             while self._waiting and len(group) < WRITE_GROUP:
                 alone = self._waiting[0].who is not None
                 if alone and group:
                     break
-                group.append(self._waiting.popleft())
+                write = self._waiting.popleft()
+                if write.answered:  # nobody waits for it any more
+                    continue
+                group.append(write)
                 if alone:
                     break
-            return group
+            return None if self._stopping and not group else group
 
     # On the reactor thread
 
