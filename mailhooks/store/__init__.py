@@ -1,5 +1,6 @@
 """The store of accounts: frozen values, one class that answers and changes, four kinds of errors."""
 
+from mailhooks.store.backup import backup, check, restore
 from mailhooks.store.batch import Batch
 from mailhooks.store.change import Change
 from mailhooks.store.errors import NotFound, Refused, StoreError, Unavailable
@@ -48,6 +49,9 @@ __all__ = [
     "StoreError",
     "Unavailable",
     "Usage",
+    "backup",
+    "check",
     "open_store",
+    "restore",
     "upgrade",
 ]

@@ -26,7 +26,7 @@ class AliasChanges(ledger.Ledger):
     def add_alias(
         self, source: str, targets: Iterable[str], *, posting: Posting = Posting.ANYONE, keep_dangling: bool = False
     ) -> Alias:
-        """Make an alias, a list or a catch-all (``@domain``). Raises Refused, for its targets at the end of the change."""
+        """Make an alias, a list or a catch-all (``@domain``). Raises Refused, for targets at the end of the change."""
         source = ledger.source(source)
         domain = source.rpartition("@")[2]
         self._require_hosted(domain)
@@ -108,13 +108,13 @@ class AliasChanges(ledger.Ledger):
         gone = [address]
         while gone:
             address = gone.pop()
-            if self._store.has_mailbox(address) or self._store.alias_targets(address) and address not in removed:
+            if self._store.has_mailbox(address) or self._store.alias_targets(address):
                 # An alias of that address still takes its mail, but it can keep no copy any more.
                 namers = [address] if address in self._naming(address) else []
             else:
                 namers = self._naming(address)
             for source in namers:
-                if self._without(source, lambda target, address=address: self._base(target) == address):  # type: ignore[misc]
+                if self._without(source, lambda target, address=address: self._base(target) == address):
                     changed[source] = None
                 else:
                     changed.pop(source, None)

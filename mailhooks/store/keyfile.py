@@ -11,12 +11,15 @@ from __future__ import annotations
 import base64
 import binascii
 import os
-from pathlib import Path
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from mailhooks.store.errors import Unavailable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 KEY_BYTES = 32
 NONCE_BYTES = 12  # as NIST SP 800-38D recommends for GCM
@@ -45,7 +48,7 @@ class KeyFile:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             new = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, MODE)
-            with open(new, "wb") as stream:
+            with os.fdopen(new, "wb") as stream:
                 stream.write(line)
                 stream.flush()
                 os.fsync(stream.fileno())

@@ -79,8 +79,9 @@ class Listings(Reads):
 
     def settings(self) -> Iterator[tuple[str, str]]:
         """List the settings as (name, value)."""
-        for name, value in self._pages("SELECT name, value FROM setting WHERE name > ? ORDER BY name", ("",), 1):
-            yield name, value
+        sql = "SELECT name, value FROM setting WHERE name > ? ORDER BY name"
+        for name, value in self._pages(sql, ("",), 1):
+            yield name, value  # noqa: UP028 - typed as a pair
 
     def audit(self, limit: int = 100) -> tuple[AuditEntry, ...]:
         """Return the last changes, the newest first."""

@@ -60,13 +60,16 @@ class MailboxChanges(AliasChanges):
         address: str,
         *,
         name: str | Unset = UNSET,
-        quota: int | None | Unset = UNSET,
+        quota: int | Unset | None = UNSET,
         state: State | Unset = UNSET,
         reason: str | Unset = UNSET,
-        until: float | None | Unset = UNSET,
+        until: float | Unset | None = UNSET,
         allow: Iterable[Service] | Unset = UNSET,
     ) -> Mailbox:
-        """Change what is given of an account; a new state forgets the old one's reason and end. Raises Refused, NotFound."""
+        """Change what is given of an account; a new state forgets the old one's reason and end.
+
+        Raises Refused, NotFound.
+        """
         old = self._require_mailbox(address)
         columns: dict[str, str | float | None] = {}
         if not isinstance(name, Unset):

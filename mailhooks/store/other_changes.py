@@ -72,7 +72,7 @@ class SenderChanges(MailboxChanges):
     """The part of a change that is about who may send as whom."""
 
     def allow_sender(self, login: str, sender: str) -> Grant:
-        """Let an account send as an address or a whole ``@domain``; granting twice is no error. Raises Refused, NotFound."""
+        """Let an account send as an address or a whole ``@domain``; twice is no error. Raises Refused, NotFound."""
         grant = Grant(self._require_mailbox(login).address, ledger.source(sender))
         sql = "INSERT INTO send_grant (login, sender) VALUES (?, ?) ON CONFLICT DO NOTHING"
         if self._run(sql, (grant.login, grant.sender)).rowcount:
@@ -96,9 +96,7 @@ class RelayChanges(ledger.Ledger):
         """Set the credentials for a next hop, or for one sender there. Raises Refused; Unavailable without a key file."""
         relay = Relay(_nexthop(nexthop), ledger.source(sender) if sender else "", ledger.line("user name", username))
         if not username or ":" in username:
-            raise Refused(
-                "a relay's user name is not empty and holds no colon: Postfix splits it from the password there"
-            )
+            raise Refused("a relay's user name is not empty and holds no colon: Postfix splits user:password there")
         ledger.secret("password", password)
         other = self._store.relay_nexthop(relay.sender)
         if other is not None and other != relay.nexthop:

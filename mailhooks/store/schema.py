@@ -12,6 +12,7 @@ import re
 import sqlite3
 from functools import cache
 from importlib import resources
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mailhooks.store import sqlite, uselock
@@ -20,7 +21,6 @@ from mailhooks.store.url import sqlite_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 FILE_MODE = 0o600
 DIRECTORY_MODE = 0o750
@@ -32,11 +32,9 @@ _NAME = re.compile(r"(\d{4})_\w+\.sql")
 @cache
 def migrations() -> tuple[tuple[int, str], ...]:
     """Return all migrations as (number, SQL), in order."""
-    found = []
-    for file in resources.files("mailhooks.store").joinpath("migrations").iterdir():
-        if match := _NAME.fullmatch(file.name):
-            found.append((int(match[1]), file.read_text("utf-8")))
-    return tuple(sorted(found))
+    files = resources.files("mailhooks.store").joinpath("migrations").iterdir()
+    named = [(match[1], file) for file in files if (match := _NAME.fullmatch(file.name))]
+    return tuple(sorted((int(number), file.read_text("utf-8")) for number, file in named))
 
 
 def current() -> int:
@@ -64,7 +62,7 @@ def create(path: Path) -> None:
 
 
 def upgrade(url: str) -> tuple[int, int]:
-    """Bring a store to this version's schema, all or nothing; return the schema before and after. Raises Unavailable."""
+    """Bring a store to this version's schema, all or nothing; return the one before and after. Raises Unavailable."""
     path = sqlite_path(url)
     if not path.exists():
         raise Unavailable(f"there is no store at {path}")
@@ -74,7 +72,7 @@ def upgrade(url: str) -> tuple[int, int]:
             if connection.execute("PRAGMA application_id").fetchone()[0] != sqlite.APPLICATION_ID:
                 raise Unavailable(f"{path} is no mailhooks store")
             connection.execute("PRAGMA journal_mode = WAL")
-            return _migrate(path, connection)
+            return migrate(path, connection)
     except sqlite3.Error as error:
         raise Unavailable(f"cannot upgrade the store {path}: {error}") from error
     finally:
@@ -90,11 +88,16 @@ def _create(path: Path) -> None:
             connection.execute(f"PRAGMA page_size = {sqlite.PAGE_BYTES}")
             connection.execute(f"PRAGMA application_id = {sqlite.APPLICATION_ID}")
             connection.execute("PRAGMA journal_mode = WAL")
-            _migrate(new, connection)
+            migrate(new, connection)
         os.link(new, path)  # unlike rename, it does not replace what somebody else put there
     finally:
         new.unlink(missing_ok=True)
-    directory = os.open(path.parent, os.O_RDONLY)
+    sync_directory(path.parent)
+
+
+def sync_directory(path: Path) -> None:
+    """Make sure that a name just given is on the disk. Raises OSError."""
+    directory = os.open(path, os.O_RDONLY)
     try:
         os.fsync(directory)
     finally:
@@ -104,33 +107,42 @@ def _create(path: Path) -> None:
 def _refuse_orphan(path: Path) -> None:
     """Do not make a new store where only the log of one is: the file was moved, and may be put back."""
     with contextlib.suppress(FileNotFoundError):
-        if os.stat(f"{path}-wal").st_size:
+        if Path(f"{path}-wal").stat().st_size:
             raise Unavailable(
                 f"there is no store at {path}, but the log of one ({path}-wal) that holds changes: put the store back, "
                 "or remove the log"
             )
 
 
-def _migrate(path: Path, connection: sqlite3.Connection) -> tuple[int, int]:
+def migrate(path: Path, connection: sqlite3.Connection) -> tuple[int, int]:
+    """Apply the migrations that are missing, in one transaction; return the schema before and after.
+
+    Raises Unavailable when the schema is newer than ours, and sqlite3.Error.
+    """
     connection.execute("BEGIN IMMEDIATE")
     try:
-        before = int(connection.execute("PRAGMA user_version").fetchone()[0])
-        if before > current():
-            raise sqlite.wrong_schema(path, before, current())
-        for number, sql in migrations():
-            if number > before:
-                for statement in _statements(sql):
-                    connection.execute(statement)
-                connection.execute(f"PRAGMA user_version = {number}")
-        if before < current():
-            connection.execute("UPDATE meta SET change_number = change_number + 1")
-        if connection.execute("PRAGMA foreign_key_check").fetchone() is not None:
-            raise Unavailable(f"the store {path} would not be whole after the upgrade: restore a backup")
+        before = _apply(path, connection)
         connection.execute("COMMIT")
     except BaseException:
         connection.rollback()
         raise
     return before, current()
+
+
+def _apply(path: Path, connection: sqlite3.Connection) -> int:
+    before = int(connection.execute("PRAGMA user_version").fetchone()[0])
+    if before > current():
+        raise sqlite.wrong_schema(path, before, current())
+    for number, sql in migrations():
+        if number > before:
+            for statement in _statements(sql):
+                connection.execute(statement)
+            connection.execute(f"PRAGMA user_version = {number}")
+    if before < current():
+        connection.execute("UPDATE meta SET change_number = change_number + 1")
+    if connection.execute("PRAGMA foreign_key_check").fetchone() is not None:
+        raise Unavailable(f"the store {path} would not be whole after the upgrade: restore a backup")
+    return before
 
 
 def _statements(sql: str) -> Iterator[str]:

@@ -62,6 +62,16 @@ class Store(Listings):
         """Why the store is not available, for the log: it names paths."""
         return self._db.reason
 
+    @property
+    def generation(self) -> int:
+        """Counts what was opened: answers of an older one may be of another file, whatever its change number says."""
+        return self._db.generation
+
+    @property
+    def generation(self) -> int:
+        """How often the file was opened: what was answered before may have come of another file."""
+        return self._db.generation
+
     def renew(self) -> None:
         """Take a fresh snapshot; call it every 20 ms on a thread that answers, and before acknowledging a write.
 
@@ -84,8 +94,9 @@ class Store(Listings):
 
     @contextmanager
     def change(self, who: str) -> Iterator[Change]:
-        """Change the directory in one transaction that is on the disk when the ``with`` ends; ``who`` is for the audit log.
+        """Change the directory in one transaction, which is on the disk when the ``with`` ends.
 
+        ``who`` is for the audit log.
         Raises Refused, NotFound and Unavailable, and whatever its block raises: then nothing was changed.
         """
         with self._db.transaction("FULL"):

@@ -11,9 +11,12 @@ from __future__ import annotations
 
 import fcntl
 import os
-from pathlib import Path
 
 from mailhooks.store.errors import Unavailable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def share(path: Path) -> int:
