@@ -6,7 +6,7 @@ DONE at the end. Many requests may be under way on a connection; each is answere
 there, so a wrong password, which is held back, holds back nobody else.
 
 Two outages. Dovecot's login processes understand ``FAIL code=temp_fail``. Postfix takes every FAIL for a wrong
-password; only a closed connection is temporary to it (xsasl_dovecot_server.c). Hence two sockets, which differ by ``Outage``.
+password; only a closed connection is temporary to it (xsasl_dovecot_server.c). Hence two sockets, two ``Outage``s.
 
 Never: ``resp=`` behind OK for mechanisms without a final message (2.4 would wait for the client), an OK without
 ``user=`` (Postfix refuses it), a reason that was not written for people.

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from twisted.logger import Logger
 
@@ -109,23 +109,27 @@ class Authenticator:
     def _check(self, attempt: Attempt, later: Callable[[Outcome], None]) -> Outcome | Check:
         now = self._now()
         asked = passdb.candidate(self._store, attempt.login, attempt.service, attempt.network, now)
-        check = Check(self, attempt, asked, later)
-        if self.waiting >= MAX_WAITING:
-            return self.count(attempt, TEMPORARY)
-        if attempt.authzid and attempt.authzid != attempt.login:
-            check.refuse(Refused(Reason.CREDENTIALS))  # nobody may act as another; the password is not even tried
-            return check
         matched = asked.cached(self.cache, attempt.password, now)
         quick = None if matched else asked.quick(attempt.password)
-        if matched is None and quick is None:
-            return check if check.verify(self._pool) else self.count(attempt, TEMPORARY)
-        outcome = passdb.decide(self._store, asked, matched or quick, now)
-        if isinstance(outcome, Refused):
-            check.refuse(outcome)
-            return check
-        if quick is not None:
-            self.rehash(outcome, attempt.password)
-        return self.count(attempt, outcome)
+        refused = None
+        if attempt.authzid and attempt.authzid != attempt.login:
+            refused = Refused(Reason.CREDENTIALS)  # nobody may act as another
+        elif matched or quick:
+            outcome = passdb.decide(self._store, asked, matched or quick, now)
+            if isinstance(outcome, Accepted):
+                if quick:
+                    self.rehash(outcome, attempt.password)
+                return self.count(attempt, outcome)
+            refused = outcome
+        # From here on somebody waits.
+        if self.waiting >= MAX_WAITING:
+            return self.count(attempt, TEMPORARY)
+        check = Check(self, attempt, asked, later)
+        if refused is not None:
+            check.refuse(refused)
+        elif not check.verify(self._pool):
+            return self.count(attempt, TEMPORARY)
+        return check
 
     def decide(self, attempt: Attempt, asked: Candidate, matched: Credential | None) -> Outcome:
         """Say what follows from what the worker found."""
@@ -160,9 +164,9 @@ class Authenticator:
         except QueueFull:
             return
 
-        def write(new: str) -> Deferred[bool]:
-            def replace(change: Change) -> bool:
-                return change.replace_hash(accepted.user, weak, new)
+        def write(new: str) -> Deferred[Any]:
+            def replace(change: Change) -> None:
+                change.replace_hash(accepted.user, weak, new)  # unless somebody else has changed it meanwhile
 
             return self._writer.change(replace, who="login")
 

@@ -1,0 +1,137 @@
+"""A process in small: a clock that is set by hand, real worker threads, real store, servers on StringTransports."""
+
+from __future__ import annotations
+
+import queue
+from base64 import b64encode
+
+from twisted.internet.task import Clock
+from twisted.internet.testing import StringTransport
+
+from mailhooks.counters import Counters
+from mailhooks.passwords import VerifiedCache
+from mailhooks.servers.auth_client import AuthClientServer, Outage
+from mailhooks.servers.auth_master import AuthMasterServer
+from mailhooks.servers.authenticator import Authenticator, AuthSettings
+from mailhooks.servers.dict import DictServer
+from mailhooks.servers.pending import PendingLogins
+from mailhooks.store import Store
+from mailhooks.userdb import MailSettings
+from mailhooks.workers import HashPool, Writer
+
+SPID = 14949
+
+
+class ThreadClock(Clock):
+    """Time by hand; what threads hand over is taken when the test waits for it."""
+
+    def __init__(self):
+        super().__init__()
+        self._handed = queue.Queue()
+
+    def callFromThread(self, function, *args):  # noqa: N802 - the reactor's name
+        self._handed.put((function, args))
+
+    def wait(self, times=1):
+        for _ in range(times):
+            function, args = self._handed.get(timeout=20)
+            function(*args)
+
+    def wait_until(self, condition):
+        while not condition():
+            self.wait()
+
+
+class Client:
+    """The other end of a connection."""
+
+    def __init__(self, server):
+        self.protocol = server.buildProtocol(None)
+        self.transport = StringTransport()
+        self.protocol.makeConnection(self.transport)
+
+    def say(self, text):
+        self.protocol.dataReceived(text if isinstance(text, bytes) else text.encode())
+        return self.heard()
+
+    def heard(self):
+        data = self.transport.value()
+        self.transport.clear()
+        return data.decode()
+
+    @property
+    def closed(self):
+        return self.transport.disconnecting or self.transport.disconnected
+
+    def leave(self):
+        self.protocol.connectionLost(None)
+
+
+class Scene:
+    """All auth servers and the dict over one store."""
+
+    def __init__(self, store, store_url, key_file, *, threads=1, queue_limit=10, **settings):
+        self.store = store
+        self.clock = ThreadClock()
+        self.counters = Counters()
+        self.pool = HashPool(self.clock, threads, queue_limit)
+        self.writer = Writer(self.clock, lambda: Store(store_url, key_file=key_file), store)
+        self.pending = PendingLogins()
+        self.cache = VerifiedCache(100, 300.0)
+        self.authenticator = Authenticator(
+            self.clock,
+            self.counters,
+            store=store,
+            pool=self.pool,
+            writer=self.writer,
+            cache=self.cache,
+            settings=AuthSettings(**{"rehash": False, **settings}),
+        )
+        self.login = self._auth("login", Outage.TEMP_FAIL)
+        self.postfix = self._auth("postfix_auth", Outage.CLOSE)
+        self.master = AuthMasterServer(
+            "auth_master",
+            self.clock,
+            self.counters,
+            store=store,
+            pending=self.pending,
+            cache=self.cache,
+            spid=SPID,
+            mail=MailSettings(5000, 5000, "/var/mail/%d/%n"),
+            uids=(5000,),
+        )
+        self.dict = DictServer(self.clock, self.counters, store=store, writer=self.writer)
+
+    def _auth(self, hook, outage):
+        return AuthClientServer(
+            hook,
+            self.clock,
+            self.counters,
+            authenticator=self.authenticator,
+            pending=self.pending,
+            spid=SPID,
+            outage=outage,
+        )
+
+    def add(self, *addresses, reason="", **fields):
+        with self.store.change("test") as change:
+            for name in sorted({address.partition("@")[2] for address in addresses}):
+                if self.store.domain(name) is None:
+                    change.add_domain(name)
+            for address in addresses:
+                change.add_mailbox(address, **fields)
+                if reason:
+                    change.set_mailbox(address, reason=reason)
+        self.store.renew()
+
+    def end(self):
+        ended = [self.pool.stop(), self.writer.stop()]
+        self.clock.wait_until(lambda: all(deferred.called for deferred in ended))
+
+
+def plain(login, password, authzid=""):
+    return b64encode(f"{authzid}\0{login}\0{password}".encode()).decode()
+
+
+def b64(text):
+    return b64encode(text.encode()).decode()

@@ -1,0 +1,348 @@
+from __future__ import annotations
+
+import re
+
+import pytest
+from auth_scene import SPID, Client, Scene, b64, plain
+
+from mailhooks.passwords import hash_password
+from mailhooks.servers import auth_client
+from mailhooks.store import Service, State
+
+ADAM, BOB = "adam@example1.com", "bob@example1.com"
+HELLO = "VERSION\t1\t2\nCPID\t10662\n"
+QUICK = "{PLAIN}secret"
+
+
+@pytest.fixture
+def scene(store, store_url, key_file):
+    scene = Scene(store, store_url, key_file)
+    scene.add(ADAM, password=QUICK)
+    yield scene
+    scene.end()
+
+
+@pytest.fixture
+def client(scene):
+    client = Client(scene.login)
+    client.greeting = client.heard()
+    client.say(HELLO)
+    return client
+
+
+def auth(number, login=ADAM, password="secret", *, service="imap", more=""):
+    return f"AUTH\t{number}\tPLAIN\tservice={service}{more}\tresp={plain(login, password)}\n"
+
+
+def test_the_whole_greeting_comes_at_connect_in_the_order_that_both_clients_accept(client):
+    assert re.fullmatch(
+        "VERSION\t1\t2\n"
+        "MECH\tPLAIN\tplaintext\nMECH\tLOGIN\tplaintext\n"
+        f"SPID\t{SPID}\nCUID\t\\d+\nCOOKIE\t[0-9a-f]{{32}}\nDONE\n",
+        client.greeting,
+    )
+
+
+def test_the_greeting_needs_no_store(scene, store):
+    store.close()
+    assert Client(scene.login).heard().endswith("DONE\n")
+
+
+def test_cuid_and_cookie_differ_between_connections_and_the_spid_does_not(scene):
+    greetings = [Client(server).heard().splitlines() for server in (scene.login, scene.login, scene.postfix)]
+    assert len({line for greeting in greetings for line in greeting if line.startswith("COOKIE")}) == 3
+    assert greetings[0][-3] != greetings[1][-3]
+    assert len({greeting[3] for greeting in greetings}) == 1
+
+
+@pytest.mark.parametrize("word", ["service", "protocol"])
+def test_a_right_password_is_granted_at_once_under_the_canonical_address(client, word):
+    request = auth(1, "Adam@EXAMPLE1.com").replace("service=", f"{word}=")
+    assert client.say(request) == f"OK\t1\tuser={ADAM}\n"
+
+
+def test_plain_without_initial_response_is_asked_with_an_empty_third_field(client):
+    assert client.say("AUTH\t1\tPLAIN\tservice=imap\n") == "CONT\t1\t\n"
+    assert client.say(f"CONT\t1\t{plain(ADAM, 'secret')}\n") == f"OK\t1\tuser={ADAM}\n"
+
+
+def test_an_empty_resp_is_no_initial_response(client):
+    assert client.say("AUTH\t1\tLOGIN\tservice=imap\tresp=\n") == "CONT\t1\tVXNlcm5hbWU6\n"
+    assert client.say(f"CONT\t1\t{b64(ADAM)}\n") == "CONT\t1\tUGFzc3dvcmQ6\n"
+    assert client.say(f"CONT\t1\t{b64('secret')}\n") == f"OK\t1\tuser={ADAM}\n"
+
+
+def test_a_slow_hash_is_checked_by_a_worker_and_then_known(scene, client):
+    scene.add(BOB, password=hash_password("secret"))
+    assert client.say(auth(1, BOB)) == ""
+    scene.clock.wait()
+    assert client.heard() == f"OK\t1\tuser={BOB}\n"
+    assert client.say(auth(2, BOB)) == f"OK\t2\tuser={BOB}\n"
+
+
+def test_a_wrong_password_is_said_after_the_delay_and_holds_nobody_up(scene, client):
+    assert client.say(auth(1, password="wrong")) == ""
+    scene.clock.wait()
+    assert client.say(auth(2)) == f"OK\t2\tuser={ADAM}\n"
+    scene.clock.advance(1.9)
+    assert client.heard() == ""
+    scene.clock.advance(0.2)
+    assert client.heard() == f"FAIL\t1\tuser={ADAM}\n"
+
+
+def test_an_unknown_user_hears_the_same_as_one_with_a_wrong_password(scene, client):
+    client.say(auth(1, "nobody@example1.com"))
+    scene.clock.wait()
+    scene.clock.advance(2.1)
+    assert client.heard() == "FAIL\t1\tuser=nobody@example1.com\n"
+    assert scene.counters.auth["imap", "PLAIN", "refused"] == 1
+
+
+def test_a_login_in_a_fail_needs_no_escaping(scene, client):
+    client.say(auth(1, "a\tb\r\nOK\t1\tuser=root\x01@x"))
+    scene.clock.wait()
+    scene.clock.advance(2.1)
+    assert client.heard() == "FAIL\t1\tuser=a?b??OK?1?user=root?@x\n"
+
+
+@pytest.mark.parametrize(
+    ("state", "service", "reply"),
+    [
+        (State.NO_LOGIN, "imap", "FAIL\t1\tuser=%s\treason=unpaid\n"),
+        (State.NO_SEND, "smtp", "FAIL\t1\tuser=%s\treason=unpaid\n"),
+        (State.NO_SEND, "imap", "OK\t1\tuser=%s\n"),
+        (State.CLOSED, "imap", "FAIL\t1\tuser=%s\tcode=user_disabled\n"),
+    ],
+)
+def test_the_owner_of_a_closed_account_hears_why(scene, client, state, service, reply):
+    scene.add(BOB, password=QUICK, state=state, reason="unpaid")
+    heard = client.say(auth(1, BOB, service=service))
+    scene.clock.advance(2.1)
+    assert heard + client.heard() == reply % BOB
+
+
+def test_a_service_that_the_account_does_not_allow(scene, client):
+    scene.add(BOB, password=QUICK, allow=frozenset({Service.IMAP}))
+    assert client.say(auth(1, BOB, service="pop3")) == ""
+    scene.clock.advance(2.1)
+    assert client.heard() == f"FAIL\t1\tuser={BOB}\tcode=authz_fail\n"
+
+
+def test_nobody_acts_as_another(scene, client):
+    assert client.say(f"AUTH\t1\tPLAIN\tservice=imap\tresp={plain(ADAM, 'secret', BOB)}\n") == ""
+    scene.clock.advance(2.1)
+    assert client.heard() == f"FAIL\t1\tuser={ADAM}\n"
+
+
+# Outages
+
+
+def test_a_store_that_is_gone_is_temporary_to_dovecot_and_closes_the_connection_of_postfix(scene, client, tmp_path):
+    postfix = Client(scene.postfix)
+    assert postfix.heard().endswith("DONE\n")
+    postfix.say(HELLO)
+    (tmp_path / "mailhooks.db").rename(tmp_path / "elsewhere.db")
+    scene.store.renew()
+    assert client.say(auth(1)) == f"FAIL\t1\tuser={ADAM}\tcode=temp_fail\n"
+    assert postfix.say(auth(1, service="smtp", more="\tnologin")) == ""
+    assert postfix.closed
+
+
+def test_a_store_that_goes_while_the_password_is_checked(scene, client, tmp_path):
+    client.say(auth(1, password="wrong"))
+    (tmp_path / "mailhooks.db").rename(tmp_path / "elsewhere.db")
+    scene.store.renew()
+    scene.clock.wait()
+    scene.clock.advance(2.1)
+    assert client.heard() in (f"FAIL\t1\tuser={ADAM}\n", f"FAIL\t1\tuser={ADAM}\tcode=temp_fail\n")
+
+
+def test_a_full_queue_is_temporary_to_dovecot_and_closes_the_connection_of_postfix(store, store_url, key_file):
+    scene = Scene(store, store_url, key_file, queue_limit=0)
+    dovecot, postfix = Client(scene.login), Client(scene.postfix)
+    for client in (dovecot, postfix):
+        client.say(HELLO)
+        client.heard()
+    assert dovecot.say(auth(1, BOB)) == f"FAIL\t1\tuser={BOB}\tcode=temp_fail\n"
+    assert not dovecot.closed
+    assert postfix.say(auth(1, BOB, service="smtp")) == ""
+    assert postfix.closed
+    assert scene.counters.auth["smtp", "PLAIN", "temporary"] == 1
+    scene.end()
+
+
+def test_queue_hash_and_delay_together_stay_within_the_limit(scene, client):
+    client.say(auth(1, password="wrong"))
+    scene.clock.advance(7.5)  # in the queue
+    scene.clock.wait()
+    scene.clock.advance(0.49)
+    assert client.heard() == ""
+    scene.clock.advance(0.02)
+    assert client.heard() == f"FAIL\t1\tuser={ADAM}\n"
+
+
+def test_what_was_not_decided_within_the_limit_is_temporary(scene, client):
+    client.say(auth(1, password="wrong"))
+    scene.clock.advance(8.01)
+    assert client.heard() == f"FAIL\t1\tuser={ADAM}\tcode=temp_fail\n"
+    scene.clock.wait()
+    scene.clock.advance(10)
+    assert client.heard() == ""
+
+
+def test_wrong_passwords_do_not_cost_memory_without_bound(scene, client, monkeypatch):
+    monkeypatch.setattr("mailhooks.servers.authenticator.MAX_WAITING", 1)
+    client.say(auth(1, password="wrong"))
+    scene.clock.wait()
+    assert client.say(auth(2, password="wrong")) == f"FAIL\t2\tuser={ADAM}\tcode=temp_fail\n"
+    assert client.say(auth(3)) == f"OK\t3\tuser={ADAM}\n"
+
+
+# Many at once
+
+
+def test_replies_come_in_any_order_each_with_its_own_id(scene, client):
+    scene.add(BOB, password=hash_password("secret"))
+    assert client.say(auth(1, BOB) + auth(2) + auth(3, BOB)) == f"OK\t2\tuser={ADAM}\n"
+    scene.clock.wait(2)
+    assert client.heard() == f"OK\t1\tuser={BOB}\nOK\t3\tuser={BOB}\n"
+
+
+def test_requests_beyond_the_bound_are_temporary_and_a_silent_exchange_makes_room(scene, client, monkeypatch):
+    monkeypatch.setattr(auth_client, "MAX_UNDER_WAY", 2)
+    client.say("AUTH\t1\tLOGIN\tservice=imap\nAUTH\t2\tLOGIN\tservice=imap\n")
+    assert client.say("AUTH\t3\tLOGIN\tservice=imap\n") == "FAIL\t3\tcode=temp_fail\n"
+    scene.clock.advance(auth_client.EXCHANGE_SECONDS)
+    assert client.say("AUTH\t4\tLOGIN\tservice=imap\n") == "CONT\t4\tVXNlcm5hbWU6\n"
+    assert client.say("CONT\t1\t\n") == "FAIL\t1\treason=Authentication request timed out\n"
+
+
+def test_a_cancelled_request_is_not_answered(scene, client):
+    client.say(auth(1, password="wrong"))
+    assert client.say("CANCEL\t1\n") == ""
+    scene.clock.wait()
+    scene.clock.advance(10)
+    assert client.heard() == ""
+    assert scene.authenticator.waiting == 0
+    assert scene.login.pending == 0
+
+
+def test_a_cancelled_exchange_is_forgotten(client):
+    client.say("AUTH\t1\tLOGIN\tservice=imap\n")
+    client.say("CANCEL\t1\n")
+    assert client.say(f"CONT\t1\t{b64(ADAM)}\n") == "FAIL\t1\treason=Authentication request timed out\n"
+
+
+def test_only_a_client_that_knows_the_word_hears_that_its_cancel_was_taken(scene, client):
+    assert client.say("CANCEL\t1\n") == ""
+    newer = Client(scene.login)
+    newer.heard()
+    assert newer.say("VERSION\t1\t4\nCPID\t1\nCANCEL\t1\n") == "CANCELLED\t1\n"
+
+
+def test_a_client_that_leaves_is_forgotten(scene, client):
+    client.say(auth(1, password="wrong"))
+    client.leave()
+    scene.clock.wait()
+    scene.clock.advance(10)
+    assert scene.authenticator.waiting == 0
+    assert scene.clock.getDelayedCalls() == []
+
+
+# Handing over
+
+
+def test_a_granted_login_waits_to_be_collected(scene, client):
+    client.say(auth(1))
+    assert len(scene.pending) == 1
+
+
+def test_with_nologin_nothing_waits(scene, client):
+    assert client.say(auth(1, more="\tnologin")) == f"OK\t1\tuser={ADAM}\n"
+    assert len(scene.pending) == 0
+
+
+def test_cancel_and_the_end_of_the_connection_drop_granted_logins(scene, client):
+    client.say(auth(1) + auth(2) + auth(3))
+    client.say("CANCEL\t2\n")
+    assert len(scene.pending) == 2
+    client.leave()
+    assert len(scene.pending) == 0
+
+
+# Wrong input
+
+
+@pytest.mark.parametrize("mechanism", ["PLAIN", "LOGIN"])
+def test_base64_rubbish_is_refused_in_the_words_of_the_stock_server(client, mechanism):
+    reply = "code=invalid_base64\treason=Invalid base64 data in"
+    assert client.say(f"AUTH\t5\t{mechanism}\tservice=imap\tresp=%%%\n") == f"FAIL\t5\t{reply} initial response\n"
+    client.say(f"AUTH\t6\t{mechanism}\tservice=imap\n")
+    assert client.say("CONT\t6\t%%%\n") == f"FAIL\t6\t{reply} continued response\n"
+    assert client.say(auth(7)) == f"OK\t7\tuser={ADAM}\n"
+
+
+def test_a_message_that_is_none_of_the_mechanism_is_refused(scene, client):
+    assert client.say(f"AUTH\t1\tPLAIN\tservice=imap\tresp={b64('no parts')}\n") == "FAIL\t1\n"
+    assert scene.counters.auth["imap", "PLAIN", "invalid"] == 1
+
+
+def test_cont_for_an_unknown_id(client):
+    assert client.say("CONT\t7\t\n") == "FAIL\t7\treason=Authentication request timed out\n"
+
+
+@pytest.mark.parametrize(
+    ("line", "kind"),
+    [
+        ("AUTH\t2\tDIGEST-MD5\tservice=imap\n", "field"),
+        ("AUTH\t2\tPLAIN\tresp=AA==\n", "field"),
+        ("AUTH\t0\tPLAIN\tservice=imap\n", "field"),
+        ("HELO\tyou\n", "unknown_command"),
+        ("\n", "unknown_command"),
+        ("VERSION\t2\t0\n", "version"),
+        ("A" * 20_000, "oversized"),
+    ],
+)
+def test_what_the_stock_server_disconnects_for_is_disconnected_for(scene, client, line, kind):
+    # What was asked in good order before is answered still.
+    assert client.say(auth(1) + line) == f"OK\t1\tuser={ADAM}\n"
+    assert client.closed
+    assert scene.login.counters.protocol_errors[kind] == 1
+
+
+def test_auth_before_cpid_and_an_id_under_way_used_again(scene, client):
+    early = Client(scene.login)
+    early.heard()
+    early.say("VERSION\t1\t2\n" + auth(1))
+    assert early.closed
+    client.say("AUTH\t1\tLOGIN\tservice=imap\nAUTH\t1\tLOGIN\tservice=imap\n")
+    assert client.closed
+
+
+def test_cont_while_the_password_is_being_checked(client):
+    client.say(auth(1, password="wrong"))
+    client.say("CONT\t1\t\n")
+    assert client.closed
+
+
+def test_every_piece_of_a_conversation_may_come_alone(scene):
+    client = Client(scene.login)
+    client.heard()
+    heard = [client.say(bytes([byte])) for byte in (HELLO + auth(1) + auth(2)).encode()]
+    assert "".join(heard) == f"OK\t1\tuser={ADAM}\nOK\t2\tuser={ADAM}\n"
+
+
+# Rehash
+
+
+def test_a_weak_hash_is_replaced_at_login(store, store_url, key_file):
+    scene = Scene(store, store_url, key_file, rehash=True)
+    scene.add(ADAM, password=QUICK)
+    client = Client(scene.login)
+    client.heard()
+    client.say(HELLO + auth(1))
+    client.say(auth(2))  # while the first is under way: not a second time
+    scene.clock.wait(2)
+    assert store.mailbox(ADAM).password.startswith("{ARGON2ID}")
+    assert [entry.who for entry in store.audit(1)] == ["login"]
+    scene.end()
