@@ -14,7 +14,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
-from twisted.logger import LogLevel, formatEvent
+from twisted.logger import ILogObserver, LogLevel, formatEvent
+from zope.interface import implementer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,7 +27,8 @@ MAX_FAULTS = 1000  # kinds of faults remembered; more would be a leak
 FAULT_FRAMES = 6  # innermost calls named of an exception
 MAX_LINE = 8000  # characters; journald and syslog cut longer ones anyway
 
-_LEGACY = "log_legacy"  # namespace of twisted.python.log: ports that start and stop, in Twisted's words
+# Twisted's own namespaces; what it tells below "warn" (a factory starts, a port closes) helps no admin.
+_TWISTED = ("twisted.", "log_legacy")
 
 
 class Limited:
@@ -56,6 +58,7 @@ def describe(failure: Failure) -> str:
     return f"{getattr(failure.type, '__name__', 'unknown')} at {places or 'an unknown place'}"
 
 
+@implementer(ILogObserver)
 class Observer:
     """Writes log events of ``level`` and above to a stream; both can be changed while running."""
 
@@ -80,7 +83,6 @@ class Observer:
         if failure is not None:
             message = f"{message.partition(chr(10))[0]} {describe(failure)}".strip()
         at = datetime.fromtimestamp(event.get("log_time") or time.time(), UTC).isoformat(timespec="milliseconds")
-        name = event.get("log_namespace") or "mailhooks"
         # One event, one line: a line end in a field would look like another event.
         message = "".join(char if char.isprintable() else " " for char in message)[:MAX_LINE]
         if self._json:

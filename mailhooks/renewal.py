@@ -6,7 +6,6 @@ So the caches need no look at the store per request.
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Protocol
 
 from twisted.internet.task import LoopingCall
@@ -35,6 +34,14 @@ class Reader(Protocol):
         """The number of the last change in the snapshot."""
 
     @property
+    def generation(self) -> int:
+        """Counts the files that were opened."""
+
+    @property
+    def reason(self) -> str:
+        """Why it is not available."""
+
+    @property
     def next_change_at(self) -> float | None:
         """The instant at which an answer changes by time alone."""
 
@@ -45,13 +52,11 @@ class Reader(Protocol):
 class Renewal:
     """One reader, and the caches filled from it."""
 
-    def __init__(self, store: Reader, clock: IReactorTime, now: Callable[[], float] = time.time) -> None:
+    def __init__(self, store: Reader, clock: IReactorTime) -> None:
         self._store = store
-        self._now = now
         self._clock = clock
         self._forget: list[Callable[[], None]] = []
-        self._state: tuple[bool, int, float | None] | None = None
-        self._due: float | None = None
+        self._state: tuple[bool, int, int, float | None] | None = None
         self._timer = LoopingCall(self._tick)
         self._timer.clock = clock
         self._expected = 0.0
@@ -67,14 +72,16 @@ class Renewal:
         """Take a fresh snapshot; caches are empty, where they must be, when this returns."""
         store = self._store
         store.renew()
-        state = (store.available, store.change_number, store.next_change_at)
-        due = self._due
-        if state == self._state and (due is None or self._now() < due):
+        state = (store.available, store.generation, store.change_number, store.next_change_at)
+        if state == self._state:
             return
         if self._state is None or state[0] != self._state[0]:
             self._report(state[0])
         self._state = state
-        self._due = state[2] if state[2] is not None and state[2] > self._now() else None
+        self.forget()
+
+    def forget(self) -> None:
+        """Have every answer given before forgotten."""
         for forget in self._forget:
             forget()
 
@@ -115,6 +122,6 @@ class Renewal:
     def _report(self, available: bool) -> None:
         if not available:
             self.store_errors += 1
-            log.error("the store cannot answer: every client is told to try again")
+            log.error("the store cannot answer, every client is told to try again: {why}", why=self._store.reason)
         elif self._state is not None:
             log.info("the store answers again")

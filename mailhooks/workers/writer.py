@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from twisted.internet.defer import Deferred, fail
 
@@ -36,6 +36,13 @@ class _Write:
     answered: bool = False  # set on the reactor thread; the writer's thread skips by it what has not begun
 
 
+class Reader(Protocol):
+    """What the reactor thread answers by: its store, or whoever renews it and empties what was remembered of it."""
+
+    def renew(self) -> None:
+        """Take a fresh snapshot."""
+
+
 class Writer:
     """Does writes in the order they came.
 
@@ -48,7 +55,7 @@ class Writer:
         self,
         reactor: Reactor,
         store_factory: Callable[[], Store],
-        reader: Store,
+        reader: Reader,
         *,
         queue_limit: int = WRITE_QUEUE,
         seconds: float = WRITE_SECONDS,

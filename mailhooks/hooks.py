@@ -1,0 +1,79 @@
+"""Which hooks a process serves, and on which listeners: ``[listen]`` and ``--only``, checked before anything starts."""
+
+from __future__ import annotations
+
+import difflib
+from typing import TYPE_CHECKING
+
+from mailhooks.config import ConfigError
+from mailhooks.endpoints import EndpointError, Listener
+from mailhooks.servers.socketmap import SECRET_TABLES
+from mailhooks.tables import TABLES
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+
+    from mailhooks.config import Config
+
+HOOKS = ("socketmap", "tcp_table", "policy", "postfix_auth", "login", "auth_master", "auth_userdb", "dict", "http")
+AUTH_CLIENTS = ("postfix_auth", "login")
+AUTH = frozenset({*AUTH_CLIENTS, "auth_master", "auth_userdb"})  # share SPID, pending logins and caches: one process
+PRIVATE = frozenset({"auth_master", "auth_userdb", "dict"})  # never asked by just anybody
+
+Listeners = dict[tuple[str, str], list[Listener]]  # hook, and table of tcp_table or "" -> where
+
+
+def enabled(config: Config, only: Collection[str] | None, *, token: bool) -> Listeners:
+    """The listeners of each hook that this process serves. Raises ConfigError, EndpointError.
+
+    ``token`` says whether the HTTP port asks for one.
+    """
+    texts: dict[tuple[str, str], tuple[str, ...]] = {
+        (hook, ""): getattr(config.listen, hook) for hook in HOOKS if hook != "tcp_table"
+    }
+    for table, strings in config.listen.tcp_table.items():
+        if table not in TABLES:
+            raise ConfigError(f"listen.tcp_table: there is no table {table!r}: {_cure(table, TABLES)}")
+        texts["tcp_table", table] = strings
+    on = {hook for (hook, _), strings in texts.items() if strings}
+    if only is not None:
+        on = _narrow(on, only)
+    hooks = {key: [Listener.parse(text) for text in strings] for key, strings in texts.items() if key[0] in on}
+    for (hook, table), listeners in hooks.items():
+        for listener in listeners:
+            _check(hook, table, listener, token=token)
+    return hooks
+
+
+def _narrow(on: set[str], only: Collection[str]) -> set[str]:
+    for name in only:
+        if name not in HOOKS:
+            raise ConfigError(f"--only: there is no hook {name!r}: {_cure(name, HOOKS)}")
+        if name not in on:
+            raise ConfigError(f"--only: {name} is switched off in [listen]")
+    chosen = AUTH & set(only)
+    if chosen and (missing := sorted((AUTH & on) - chosen)):
+        raise ConfigError(
+            f"--only: one process serves {', '.join(sorted(AUTH))}, for they share what is under way: add "
+            f"{', '.join(missing)}"
+        )
+    return set(only)
+
+
+def _check(hook: str, table: str, listener: Listener, *, token: bool) -> None:
+    """Refuse to offer to anybody what is for few."""
+    where = f"listen.{hook}.{table}" if table else f"listen.{hook}"
+    if (hook in PRIVATE or table in SECRET_TABLES) and not listener.private:
+        raise EndpointError(
+            f"{where} = {listener.text!r}: this is served on unix sockets, or on ssl: with clientCA=FILE, only"
+        )
+    if hook == "http" and not listener.loopback and not token:
+        raise EndpointError(
+            f"{where} = {listener.text!r}: other machines could read it: set [http] token_file, or listen on loopback "
+            "(tcp:9465:interface=127.0.0.1)"
+        )
+
+
+def _cure(name: str, known: Iterable[str]) -> str:
+    near = difflib.get_close_matches(name, known, 1, 0.4)
+    return f"did you mean {near[0]}?" if near else f"known here: {', '.join(known)}"

@@ -1,0 +1,194 @@
+"""One running process: it starts, takes another configuration, and ends in order.
+
+The end (SIGTERM) is what keeps a restart unseen: logins that are under way come first. A Dovecot login process hears OK
+on its auth client socket, and moments later imap collects the user on auth-master; so the client sockets stop
+accepting, what they were asked is answered, and auth-master goes on until every granted login is collected. Then
+everybody else is answered and closed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from twisted.internet.defer import gatherResults
+from twisted.internet.task import deferLater
+from twisted.logger import Logger
+
+from mailhooks import tables
+from mailhooks.config import ConfigError
+from mailhooks.endpoints import EndpointError
+from mailhooks.hooks import AUTH_CLIENTS
+from mailhooks.policy import Settings, UnknownRule
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+
+    from twisted.internet.interfaces import IListeningPort
+
+    from mailhooks.config import Config
+    from mailhooks.endpoints import Listener
+    from mailhooks.refresh import Refresher
+    from mailhooks.renewal import Renewal
+    from mailhooks.servers.base import Server
+    from mailhooks.servers.http import HttpFactory
+    from mailhooks.servers.pending import PendingLogins
+    from mailhooks.servers.rules import Rules
+    from mailhooks.store import Store
+    from mailhooks.workers import HashPool, Writer
+
+LOGINS_SECONDS = 3.0  # at the end: how long granted logins may wait to be collected
+END_SECONDS = 4.5  # at the end: then whatever is left is cut off, so that the process is gone within 5 s
+LOOK_SECONDS = 0.02  # at the end: how often it is looked whether the logins are collected
+
+# What a reload changes while running, and what ``serve`` does not read; every other key needs a restart.
+LIVE = ("policy", "log", "mail.recipient_delimiter", "http.token_file")
+NOT_READ = ("server",)
+
+log = Logger()
+
+
+@dataclass(frozen=True)
+class Binding:
+    """One socket: whose it is, what listens on it, and which group a unix socket is given to."""
+
+    hook: str
+    table: str  # of tcp_table, else ""
+    listener: Listener
+    factory: Any
+    group: str | int | None
+
+
+class Service:
+    """Holds what ``make_service`` built."""
+
+    def __init__(self, config: Config, reactor: Any, store: Store, renewal: Renewal) -> None:
+        self.config = config
+        self.reactor = reactor
+        self.store = store
+        self.renewal = renewal
+        self.token = read_token(config)
+        self.bindings: list[Binding] = []
+        self.listening: list[tuple[Binding, IListeningPort]] = []
+        self.servers: list[Server] = []
+        self.web: HttpFactory | None = None
+        self.pool: HashPool | None = None
+        self.writer: Writer | None = None
+        self.pending: PendingLogins | None = None
+        self.rules: Rules | None = None
+        self.refresher: Refresher | None = None
+
+    def lookup(self, table: str, key: str) -> str | None:
+        """Answer one lookup. Raises Unavailable."""
+        return tables.TABLES[table](self.store, key, self.config.mail.recipient_delimiter)
+
+    def start(self) -> None:
+        """Read the store, if it is there, and listen on everything or on nothing. Raises EndpointError."""
+        self.renewal.start()
+        try:
+            for binding in self.bindings:
+                port = binding.listener.listen(binding.factory, self.reactor, binding.group)
+                self.listening.append((binding, port))
+        except EndpointError:
+            self._close(self.listening)
+            self.renewal.stop()
+            raise
+        if self.refresher is not None:
+            self.refresher.start()
+        log.info("serving {hooks}", hooks=", ".join(dict.fromkeys(binding.hook for binding in self.bindings)))
+
+    def reload(self, config: Config) -> None:
+        """Take what of a new configuration can change while running. Raises ConfigError, and nothing has changed."""
+        token = read_token(config)
+        if self.rules is not None:
+            try:
+                self.rules.configure(policy_settings(config))
+            except UnknownRule as error:
+                raise ConfigError(f"[policy]: {error}") from error
+        later = [key for key in differences(self.config, config) if not _is_below(key, LIVE + NOT_READ)]
+        self.token = token
+        self.config = config
+        self.renewal.forget()
+        if later:
+            log.warn("configuration read again; a restart is needed for {keys}", keys=", ".join(later))
+        else:
+            log.info("configuration read again")
+
+    async def stop(self) -> None:
+        """End within END_SECONDS, logins that are under way first."""
+        deadline = self.reactor.callLater(END_SECONDS, self.abort)
+        clients = [server for server in self.servers if server.hook in AUTH_CLIENTS]
+        self._close([each for each in self.listening if each[0].hook in AUTH_CLIENTS])
+        give_up = self.reactor.seconds() + LOGINS_SECONDS
+        while (self.pending or any(server.pending for server in clients)) and self.reactor.seconds() < give_up:
+            await deferLater(self.reactor, LOOK_SECONDS)
+        self._close(self.listening)
+        if self.web is not None:
+            self.web.abort()
+        await gatherResults([server.drain() for server in self.servers])
+        if self.refresher is not None:
+            self.refresher.stop()
+        if self.writer is not None:
+            await self.writer.stop()
+        if self.pool is not None:
+            self.pool.stop()
+        self.renewal.stop()
+        if deadline.active():
+            deadline.cancel()
+
+    def abort(self) -> None:
+        """Cut off every connection."""
+        for server in self.servers:
+            server.abort()
+
+    def _close(self, listening: Iterable[tuple[Binding, IListeningPort]]) -> None:
+        for entry in list(listening):
+            entry[1].stopListening()
+            self.listening.remove(entry)
+
+
+def policy_settings(config: Config) -> Settings:
+    """What the policy rules need of the configuration."""
+    policy = config.policy
+    return Settings(
+        smtp=policy.smtp,
+        submission=policy.submission,
+        end_of_message=policy.end_of_message,
+        shadow=policy.shadow,
+        quota_code=policy.quota_code,
+        null_sender=policy.null_sender,
+        delimiter=config.mail.recipient_delimiter,
+    )
+
+
+def read_token(config: Config) -> str:
+    """The bearer token of the HTTP port, "" for none. Raises ConfigError."""
+    name = config.http.token_file
+    if not name:
+        return ""
+    try:
+        token = Path(name).read_text(encoding="ascii").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"http.token_file: {name} cannot be read as ASCII text") from error
+    if not token:
+        raise ConfigError(f"http.token_file: {name} is empty")
+    return token
+
+
+def differences(old: object, new: object, where: str = "") -> list[str]:
+    """Name the keys in which two configurations differ."""
+    result: list[str] = []
+    for name, before in vars(old).items():
+        after = getattr(new, name)
+        if before == after:
+            continue
+        if hasattr(before, "__dataclass_fields__"):
+            result += differences(before, after, f"{where}{name}.")
+        else:
+            result.append(f"{where}{name}")
+    return result
+
+
+def _is_below(key: str, tops: Collection[str]) -> bool:
+    return any(key == top or key.startswith(f"{top}.") for top in tops)

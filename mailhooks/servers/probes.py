@@ -1,0 +1,132 @@
+"""A real lookup through each hook's own socket: what /readyz says is what Postfix and Dovecot would hear.
+
+Every probe asks for a name that cannot exist (RFC 2606), so that a ready hook says a positive "no": an answer that
+needs the store. The auth client hooks say no more than their handshake, because an attempt to log in would take the
+failure delay; whether their store answers is what auth_userdb says. A listener with TLS is asked for a connection only.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from twisted.internet.address import UNIXAddress
+from twisted.internet.defer import Deferred
+from twisted.internet.endpoints import TCP4ClientEndpoint, TCP6ClientEndpoint, UNIXClientEndpoint, connectProtocol
+from twisted.internet.protocol import Protocol
+
+from mailhooks.wire import policy, socketmap, tcp_table
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from twisted.internet.interfaces import IListeningPort
+    from twisted.python.failure import Failure
+
+LIMIT_SECONDS = 5.0  # for one probe, connecting and answer: the time limit of a lookup
+MAX_REPLY_BYTES = 4096  # every answer to a probe is short
+
+NOBODY = "readiness@mailhooks.invalid"
+DOMAIN = "mailhooks.invalid"
+
+
+@dataclass(frozen=True)
+class Probe:
+    """What is sent to a hook, when its answer is whole, and what a ready one says in it."""
+
+    request: bytes
+    whole: re.Pattern[bytes] | None
+    ready: bytes
+
+
+NO_TALK = Probe(b"", None, b"")  # connecting is all
+_LINE = re.compile(rb"\n\Z")
+_USER = Probe(
+    f"VERSION\t1\t1\nUSER\t4711\t{NOBODY}\tservice=readiness\n".encode(),
+    re.compile(rb"\t4711(\t[^\n]*)?\n\Z"),
+    b"NOTFOUND\t4711\n",
+)
+_HANDSHAKE = Probe(b"", re.compile(rb"^DONE\n\Z", re.MULTILINE), b"SPID\t")
+PROBES = {
+    "socketmap": Probe(socketmap.request("virtual_mailbox_domains", DOMAIN), re.compile(rb",\Z"), socketmap.NOT_FOUND),
+    "tcp_table": Probe(tcp_table.request(NOBODY), _LINE, b"500 "),
+    "policy": Probe(
+        policy.render_request(
+            policy.Request({"request": "smtpd_access_policy", "protocol_state": "RCPT", "recipient": NOBODY})
+        ),
+        re.compile(rb"\n\n\Z"),
+        b"action=DUNNO",
+    ),
+    "postfix_auth": _HANDSHAKE,
+    "login": _HANDSHAKE,
+    "auth_master": _USER,
+    "auth_userdb": _USER,
+    "dict": Probe(f"H3\t2\t0\t{NOBODY}\tquota\nLpriv/quota/storage\t{NOBODY}\n".encode(), _LINE, b"N"),
+    "http": NO_TALK,
+}
+
+
+class _Asking(Protocol):
+    """Asks one probe; ``answer`` fires with "" (ready) or what is wrong."""
+
+    def __init__(self, probe: Probe) -> None:
+        self.answer: Deferred[str] = Deferred(lambda _: self._stop())
+        self._probe = probe
+        self._said = b""
+
+    def connectionMade(self) -> None:
+        """Ask."""
+        if self._probe.whole is None:
+            self._finish("")
+        elif self._probe.request and self.transport is not None:
+            self.transport.write(self._probe.request)
+
+    def dataReceived(self, data: bytes) -> None:
+        """Listen until the answer is whole."""
+        self._said += data
+        if self._probe.whole is not None and self._probe.whole.search(self._said):
+            self._finish("" if self._probe.ready in self._said else "answers that it cannot answer now")
+        elif len(self._said) > MAX_REPLY_BYTES:
+            self._finish("answers nonsense")
+
+    def connectionLost(self, reason: Failure | None = None) -> None:  # noqa: ARG002 - Twisted gives it
+        """Too early, unless the answer is there."""
+        self._finish("closes the connection")
+
+    def _finish(self, result: str) -> None:
+        if not self.answer.called:
+            self.answer.callback(result)
+            self._stop()
+
+    def _stop(self) -> None:
+        if self.transport is not None:
+            self.transport.loseConnection()
+
+
+async def ask(reactor: Any, hook: str, port: IListeningPort, *, talk: bool = True) -> str:
+    """Ask one listening port of ``hook``; "" when it is ready, else what is wrong. Never raises."""
+    asking = _Asking(PROBES[hook] if talk else NO_TALK)
+    host: Any = port.getHost()
+    if isinstance(host, UNIXAddress):
+        endpoint: Any = UNIXClientEndpoint(reactor, host.name, timeout=LIMIT_SECONDS)
+    else:
+        kind = TCP6ClientEndpoint if ":" in host.host else TCP4ClientEndpoint
+        # Whoever listens on every address listens on loopback.
+        address = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host.host, host.host)  # noqa: S104 - compared only
+        endpoint = kind(reactor, address, host.port, timeout=LIMIT_SECONDS)
+    try:
+        await connectProtocol(endpoint, asking)
+        return await asking.answer.addTimeout(LIMIT_SECONDS, reactor)
+    except Exception as error:  # noqa: BLE001 - whatever it is, the hook is not ready
+        return f"cannot be asked ({type(error).__name__})"
+
+
+async def report(asked: Sequence[tuple[str, Deferred[str]]]) -> tuple[int, bytes]:
+    """Status and text of /readyz, from what each hook said."""
+    lines, ready = [], True
+    for name, answer in asked:
+        problem = await answer
+        ready = ready and not problem
+        lines.append(f"{name}: {problem or 'ready'}\n")
+    return (200 if ready else 503), "".join(lines).encode()
