@@ -1,0 +1,128 @@
+"""How a password comes in: from stdin, from a prompt on a terminal, or made here. Never as an argument.
+
+An argument would stand in the process list and in the shell's history. Without a terminal nothing asks.
+"""
+
+from __future__ import annotations
+
+import secrets
+import sys
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import click
+
+from mailhooks.cli.errors import BadInput
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+# Bytes of a password: more does not fit into the base64 line that an SMTP client sends (RFC 4954 section 4.3).
+MAX_PASSWORD = 1000
+MAX_HASH = 4000  # bytes of a hash in any scheme
+# 20 letters and digits that are not mistaken for one another: 98 bits.
+GENERATED_GROUPS = 5
+GENERATED_GROUP = 4
+ALPHABET = "abcdefghijkmnpqrstuvwxyz23456789"
+
+password_stdin = click.option("--password-stdin", is_flag=True, help="Read the password from the first line of stdin.")
+hash_stdin = click.option("--hash-stdin", is_flag=True, help="Read a {SCHEME}hash from the first line of stdin.")
+generate = click.option("--generate", is_flag=True, help="Make a password and print it once.")
+no_password = click.option("--no-password", is_flag=True, help="No password: the account only receives.")
+
+
+def one_way(ways: Mapping[str, bool]) -> str | None:
+    """Return the one of the options above that was given, or None. Raises UsageError when there are several."""
+    names = [name for name, is_given in ways.items() if is_given]
+    if len(names) > 1:
+        flags = " and ".join(f"--{name.replace('_', '-')}" for name in names)
+        raise click.UsageError(f"{flags} exclude each other: give one of them")
+    return names[0] if names else None
+
+
+@dataclass(frozen=True)
+class Credential:
+    """A hash to store, and the password behind it when it was made here."""
+
+    hash: str | None = field(repr=False)  # None: no password
+    made: str | None = field(default=None, repr=False)
+
+    def reveal(self) -> None:
+        """Print a password that was made here, once, when its hash is stored."""
+        if self.made is not None:
+            click.echo(self.made)
+
+
+def take(way: str | None, *, minimum: int, what: str) -> Credential:
+    """Take a credential in the way that one_way() chose; without one by asking, where somebody can be asked."""
+    from mailhooks import passwords  # noqa: PLC0415 - loads the hash libraries, which most commands do without
+
+    if way == "no_password" or (way is None and not can_ask()):
+        return Credential(None)
+    if way == "hash_stdin":
+        try:
+            return Credential(passwords.check_hash(read_line("hash", MAX_HASH)))
+        except passwords.HashError as error:
+            raise BadInput(str(error)) from error
+    if way == "generate":
+        password = generated()
+        return Credential(passwords.hash_password(password), password)
+    password = read_line("password", MAX_PASSWORD) if way == "password_stdin" else ask(what)
+    try:
+        return Credential(passwords.hash_password(checked(password, minimum)))
+    except passwords.PasswordError as error:
+        raise BadInput(str(error)) from error
+
+
+def read_password(way: str | None, *, what: str) -> str:
+    """Return a password that has to be kept readable (for a relay host)."""
+    if way == "password_stdin":
+        return checked(read_line("password", MAX_PASSWORD), 1)
+    if can_ask():
+        return checked(ask(what), 1)
+    raise BadInput("there is no terminal to ask for the password on: give it with --password-stdin")
+
+
+def can_ask() -> bool:
+    """Whether there is a person to ask."""
+    return sys.stdin.isatty() and sys.stderr.isatty()
+
+
+def ask(what: str) -> str:
+    """Ask twice on the terminal, without showing what is typed."""
+    answer: str = click.prompt(f"Password for {what}", hide_input=True, confirmation_prompt=True, err=True)
+    return answer
+
+
+def checked(password: str, minimum: int) -> str:
+    """Return the password when it can be used. Raises BadInput, which does not repeat it."""
+    if not password:
+        raise BadInput("the password is empty")
+    if len(password) < minimum:
+        raise BadInput(f"the password has fewer than {minimum} characters ([auth] min_password_length)")
+    if "\0" in password:
+        raise BadInput("the password contains a NUL character, which no mail program can send")
+    if len(password.encode(errors="surrogatepass")) > MAX_PASSWORD:
+        raise BadInput(f"the password has more than {MAX_PASSWORD} bytes")
+    return password
+
+
+def read_line(what: str, limit: int) -> str:
+    """Read the first line of stdin. Raises BadInput."""
+    if sys.stdin.isatty():
+        raise BadInput(f"stdin is a terminal: pipe the {what} in, or leave the option away to be asked")
+    line = sys.stdin.buffer.readline(limit + 3)  # and its end of line
+    line = line.removesuffix(b"\n").removesuffix(b"\r")
+    if len(line) > limit:
+        raise BadInput(f"the {what} on stdin has more than {limit} bytes")
+    if not line:
+        raise BadInput(f"there is no {what} on stdin")
+    try:
+        return line.decode()
+    except UnicodeDecodeError as error:
+        raise BadInput(f"the {what} on stdin is not UTF-8") from error
+
+
+def generated() -> str:
+    """Make a password that can be read out over the telephone."""
+    return "-".join("".join(secrets.choice(ALPHABET) for _ in range(GENERATED_GROUP)) for _ in range(GENERATED_GROUPS))

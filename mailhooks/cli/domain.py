@@ -1,0 +1,90 @@
+"""``mailhooks domain``: the domains that are hosted here, and other spellings of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from mailhooks.address import display
+from mailhooks.cli.errors import say
+from mailhooks.cli.output import Row, details, json_option, listing, size
+from mailhooks.cli.removal import removing
+from mailhooks.cli.session import Session, pass_session
+from mailhooks.cli.values import DOMAIN, SIZE
+from mailhooks.store import NotFound
+
+if TYPE_CHECKING:
+    from mailhooks.store.model import Domain
+
+_FORMATS = {"domain": display, "alias_of": lambda name: display(name) if name else "-", "quota": size}
+
+
+@click.group()
+def command() -> None:
+    """Domains: hosted here, or another spelling of one that is."""
+
+
+@command.command()
+@click.argument("name", type=DOMAIN)
+@click.option("--alias-of", type=DOMAIN, help="Every address here is the same address there.")
+@click.option("--quota", type=SIZE, help="Default for its mailboxes: 500M, 1G, none.")
+@pass_session
+def add(session: Session, name: str, alias_of: str | None, quota: int | None) -> None:
+    """Host a domain."""
+    with session.changing() as change:
+        change.add_domain(name, alias_of=alias_of, quota=quota)
+
+
+@command.command("list")
+@json_option
+@pass_session
+def list_(session: Session, as_json: bool) -> None:
+    """List all domains."""
+    with session.reading() as store:
+        listing(map(_row, store.domains()), as_json, _FORMATS)
+
+
+@command.command()
+@click.argument("name", type=DOMAIN)
+@json_option
+@pass_session
+def show(session: Session, name: str, as_json: bool) -> None:
+    """Show a domain and how much lives in it."""
+    with session.reading() as store:
+        domain = store.domain(name)
+        if domain is None:
+            raise NotFound(f"there is no domain {display(name)}")
+        row = _row(domain) | {
+            "mailboxes": sum(1 for _ in store.mailboxes(name)),
+            "aliases": sum(1 for _ in store.aliases(name)),
+            "alias_domains": [each.name for each in store.domains() if each.alias_of == name],
+        }
+    details(row, as_json, _FORMATS)
+
+
+@command.command("set")
+@click.argument("name", type=DOMAIN)
+@click.option("--quota", type=SIZE, required=True, help="Default for its mailboxes: 500M, 1G, none.")
+@pass_session
+def set_(session: Session, name: str, quota: int | None) -> None:
+    """Change a domain's default quota; it counts at once for every mailbox without one of its own."""
+    with session.changing() as change:
+        change.set_domain(name, quota=quota)
+
+
+@command.command()
+@click.argument("name", type=DOMAIN)
+@click.option("--force", is_flag=True, help="Also when addresses live in it; mail is moved aside.")
+@pass_session
+def remove(session: Session, name: str, force: bool) -> None:
+    """Host a domain no longer."""
+    with removing(session) as (change, aside):
+        for what in change.remove_domain(name, force=force):
+            say(f"{display(what)} is removed with it")
+            if not what.startswith("@") and "@" in what:
+                aside.move(what)
+
+
+def _row(domain: Domain) -> Row:
+    return {"domain": domain.name, "alias_of": domain.alias_of, "quota": domain.quota}

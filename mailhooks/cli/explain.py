@@ -1,0 +1,79 @@
+"""``mailhooks explain``: what happens to a recipient or sender, step by step, on the very code path of the servers."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import click
+
+from mailhooks import explain
+from mailhooks.cli.errors import NEGATIVE, BadInput
+from mailhooks.cli.session import Session, pass_session
+from mailhooks.policy import Policy, Settings, UnknownRule
+
+if TYPE_CHECKING:
+    from mailhooks.config import Config
+
+
+@click.group()
+def command() -> None:
+    """Why an address is accepted or refused: every step, every rule, and what the SMTP client hears.
+
+    The exit code is 0 when it is accepted and 1 when not.
+    """
+
+
+@command.command()
+@click.argument("address")
+@click.option("--sender", default="", help="The envelope sender; none is the null sender.")
+@click.option("--login", default="", help="As on submission, after this login.")
+@click.option("--size", type=click.IntRange(0), default=0, help="The size in bytes that the client announces.")
+@pass_session
+def rcpt(session: Session, address: str, sender: str, login: str, size: int) -> None:
+    """Explain RCPT TO:<ADDRESS>."""
+    policy, delimiter = _policy(session.config), session.config.mail.recipient_delimiter
+    with session.reading() as store:
+        found = explain.rcpt(
+            store, policy, address, time.time(), delimiter=delimiter, sender=sender, login=login, size=size
+        )
+    _show(found)
+
+
+@command.command()
+@click.argument("login")
+@click.argument("sender")
+@pass_session
+def send(session: Session, login: str, sender: str) -> None:
+    """Explain MAIL FROM:<SENDER> on submission, after LOGIN has logged in."""
+    policy, delimiter = _policy(session.config), session.config.mail.recipient_delimiter
+    with session.reading() as store:
+        found = explain.send(store, policy, login, sender, time.time(), delimiter=delimiter)
+    _show(found)
+
+
+def _policy(config: Config) -> Policy:
+    settings = config.policy
+    try:
+        return Policy(
+            Settings(
+                delimiter=config.mail.recipient_delimiter,
+                smtp=settings.smtp,
+                submission=settings.submission,
+                end_of_message=settings.end_of_message,
+                shadow=settings.shadow,
+                quota_code=settings.quota_code,
+                null_sender=settings.null_sender,
+            )
+        )
+    except UnknownRule as error:
+        raise BadInput(f"[policy]: {error}") from error
+
+
+def _show(found: explain.Explanation) -> None:
+    width = max((len(step.asked) for step in found.steps), default=0) + 2
+    for step in found.steps:
+        click.echo(f"{step.asked:{width}}{step.answer}")
+    click.echo(f"{'reply':{width}}{found.reply}")
+    if not found.accepted:
+        click.get_current_context().exit(NEGATIVE)

@@ -1,0 +1,55 @@
+"""``mailhooks spam``: SpamAssassin's preferences of a user, a domain or everybody."""
+
+from __future__ import annotations
+
+import click
+
+from mailhooks import spamprefs
+from mailhooks.address import render
+from mailhooks.cli.errors import BadInput
+from mailhooks.cli.output import json_option, listing
+from mailhooks.cli.session import Session, pass_session
+from mailhooks.cli.values import SCOPE
+
+
+@click.group()
+def command() -> None:
+    """SpamAssassin's preferences; a user's beat the domain's, which beat @GLOBAL's."""
+
+
+@command.command("set")
+@click.argument("scope", type=SCOPE, metavar="USER|@DOMAIN|@GLOBAL")
+@click.argument("preference")
+@click.argument("value")
+@pass_session
+def set_(session: Session, scope: str, preference: str, value: str) -> None:
+    """Set a preference, like required_score 3.5."""
+    try:
+        spamprefs.check(preference, value)
+    except spamprefs.PreferenceError as error:
+        raise BadInput(str(error)) from error
+    with session.changing() as change:
+        change.set_preference(render(scope), preference, value)
+
+
+@command.command("list")
+@click.argument("scope", type=SCOPE, metavar="[USER|@DOMAIN|@GLOBAL]", required=False)
+@json_option
+@pass_session
+def list_(session: Session, scope: str | None, as_json: bool) -> None:
+    """List all preferences, or those of one scope."""
+    with session.reading() as store:
+        rows = (
+            {"scope": each.scope, "preference": each.name, "value": each.value} for each in store.preferences(scope)
+        )
+        listing(rows, as_json)
+
+
+@command.command()
+@click.argument("scope", type=SCOPE, metavar="USER|@DOMAIN|@GLOBAL")
+@click.argument("preference")
+@pass_session
+def unset(session: Session, scope: str, preference: str) -> None:
+    """Take a preference back."""
+    with session.changing() as change:
+        change.unset_preference(render(scope), preference)

@@ -1,0 +1,170 @@
+"""``mailhooks user``: accounts, what they may do, and their passwords."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from mailhooks.address import display, render
+from mailhooks.cli import app_password, credentials
+from mailhooks.cli.errors import BadInput, say
+from mailhooks.cli.output import Formats, Row, details, json_option, listing, size, when
+from mailhooks.cli.owner import root_again
+from mailhooks.cli.removal import homes_of, removing
+from mailhooks.cli.session import Session, pass_session
+from mailhooks.cli.values import ADDRESS, DOMAIN, LINE, MAILBOX_SIZE, SERVICES, UNTIL
+from mailhooks.store import NotFound
+from mailhooks.store.model import Mailbox, Service, State
+
+if TYPE_CHECKING:
+    from mailhooks.store import Store
+
+_FORMATS: Formats = {"address": display, "quota": size}
+_state = click.Choice(State, case_sensitive=False)
+
+
+@click.group()
+def command() -> None:
+    """Accounts: ADDRESS is the login name."""
+
+
+@command.command()
+@click.argument("address", type=ADDRESS)
+@click.option("--quota", type=MAILBOX_SIZE, help="500M, 1G, none, or default: the domain's (the default).")
+@click.option("--name", type=LINE, default="", help="The person's name.")
+@credentials.password_stdin
+@credentials.hash_stdin
+@credentials.generate
+@credentials.no_password
+@pass_session
+def add(session: Session, /, *, address: str, quota: int | None, name: str, **ways: bool) -> None:
+    """Make an account. Asks for a password on a terminal; an account without one only receives."""
+    way = credentials.one_way(ways)
+    credential = credentials.take(way, minimum=session.config.auth.min_password_length, what=display(address))
+    homes = homes_of(session.config.mail)
+    with session.changing() as change:
+        change.add_mailbox(render(address), name=name, quota=quota, password=credential.hash)
+        with root_again():
+            old = homes.leftover(address)
+    if old:
+        say(f"the mail of an earlier account {display(address)} now lies in {old}")
+    credential.reveal()
+    if credential.hash is None:
+        say(f"{display(address)} has no password and only receives: mailhooks user passwd gives it one")
+
+
+@command.command("list")
+@click.argument("domain", type=DOMAIN, required=False)
+@json_option
+@pass_session
+def list_(session: Session, domain: str | None, as_json: bool) -> None:
+    """List all accounts, or those of one domain."""
+    with session.reading() as store:
+        listing(map(_row, store.mailboxes(domain)), as_json, _FORMATS)
+
+
+@command.command()
+@click.argument("address", type=ADDRESS)
+@json_option
+@pass_session
+def show(session: Session, address: str, as_json: bool) -> None:
+    """Show everything about one account, except its secrets."""
+    with session.reading() as store:
+        mailbox = store.mailbox(address)
+        if mailbox is None:
+            raise NotFound(f"there is no account {display(address)}")
+        row = _details(store, mailbox)
+    if not as_json:
+        row["app_passwords"] = [each["label"] for each in row["app_passwords"]]
+    details(row, as_json, {**_FORMATS, "used": lambda used: "-" if used is None else size(used)})
+
+
+@command.command("set")
+@click.argument("address", type=ADDRESS)
+@click.option("--quota", type=MAILBOX_SIZE, help="500M, 1G, none, or default: the domain's.")
+@click.option("--name", type=LINE, help="The person's name.")
+@click.option("--state", type=_state, help="What the account may do.")
+@click.option("--reason", type=LINE, help="Why, as those hear it who are refused.")
+@click.option("--until", type=UNTIL, help="The day on which the account is active again, or none.")
+@click.option("--allow", type=SERVICES, help="Services to log in to: imap,pop3,smtp,sieve, all or none.")
+@click.pass_context
+@pass_session
+def set_(session: Session, ctx: click.Context, /, address: str, **given: Any) -> None:
+    """Change an account. A new state has the reason and the date that are given with it, or none."""
+    wanted = {
+        name: value
+        for name, value in given.items()
+        if ctx.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT
+    }
+    if not wanted:
+        raise click.UsageError("nothing to change: give --quota, --name, --state, --reason, --until or --allow")
+    if wanted.get("state") is State.ACTIVE and (wanted.get("reason") or wanted.get("until")):
+        raise click.UsageError("an active account needs no --reason and no --until")
+    if "state" in wanted:
+        wanted = {"reason": "", "until": None} | wanted
+    with session.changing() as change:
+        change.set_mailbox(render(address), **wanted)
+
+
+@command.command()
+@click.argument("address", type=ADDRESS)
+@credentials.password_stdin
+@credentials.hash_stdin
+@credentials.generate
+@credentials.no_password
+@pass_session
+def passwd(session: Session, /, *, address: str, **ways: bool) -> None:
+    """Change the password of an account. Asks for it on a terminal."""
+    way = credentials.one_way(ways)
+    if way is None and not credentials.can_ask():
+        raise BadInput(
+            "there is no terminal to ask for the password on: "
+            "use --password-stdin, --hash-stdin, --generate or --no-password"
+        )
+    credential = credentials.take(way, minimum=session.config.auth.min_password_length, what=display(address))
+    with session.changing() as change:
+        change.set_password(render(address), credential.hash)
+    credential.reveal()
+
+
+@command.command()
+@click.argument("address", type=ADDRESS)
+@pass_session
+def remove(session: Session, address: str) -> None:
+    """Remove an account; its mail is moved aside, and aliases that name it are changed."""
+    with removing(session) as (change, aside):
+        removal = change.remove_mailbox(render(address))
+        aside.move(address)
+    for source in removal.changed:
+        say(f"the alias {display(source)} names {display(address)} no longer")
+    for source in removal.removed:
+        say(f"the alias {display(source)} had no other target and is removed")
+
+
+def _row(mailbox: Mailbox) -> Row:
+    return {
+        "address": mailbox.address,
+        "state": str(mailbox.state),
+        "quota": mailbox.quota,
+        "name": mailbox.name,
+    }
+
+
+def _details(store: Store, mailbox: Mailbox) -> Row:
+    from mailhooks.passwords import scheme_of  # noqa: PLC0415 - loads the hash libraries, only needed here
+
+    usage = store.usage(mailbox.address)
+    return _row(mailbox) | {
+        "quota_from": "domain" if mailbox.own_quota is None else "account",
+        "reason": mailbox.reason,
+        "until": when(mailbox.until),
+        "allow": [service for service in Service if service in mailbox.allow],
+        "password": scheme_of(mailbox.password) if mailbox.password else None,
+        "used": usage.storage if usage else None,
+        "messages": usage.messages if usage else None,
+        "last_login": {login.service: when(login.at) for login in store.last_logins(mailbox.address)},
+        "named_by": list(store.aliases_naming(mailbox.address)),
+        "sends_as": list(store.senders_granted(mailbox.address)),
+        "app_passwords": [app_password.row(each) for each in store.app_passwords(mailbox.address)],
+    }
