@@ -5,7 +5,11 @@ The length is decimal without leading zeros, and it is believed only up to the l
 
 from __future__ import annotations
 
+import re
+
 from mailhooks.wire.errors import WireError
+
+_LENGTH = re.compile(rb"[0-9]+")
 
 
 def encode(payload: bytes) -> bytes:
@@ -47,15 +51,19 @@ class NetstringParser:
     def _find_payload(self, at: int) -> slice | None:
         """Return where the payload of the frame at ``at`` lies, None when the frame is not complete."""
         held = self._held
-        colon = held.find(b":", at, at + self._digits + 1)
-        length = held[at : colon if colon >= 0 else at + self._digits + 1]
-        if colon == at or (length and not length.isdigit()) or (len(length) > 1 and length[0] == ord("0")):
-            raise WireError("framing", "a netstring does not begin with its length")
-        if len(length) > self._digits or (length and int(length) > self._limit):
+        length = _LENGTH.match(held, at, at + self._digits + 1)
+        number, end = (length[0], length.end()) if length else (b"", at)
+        if len(number) > 1 and number.startswith(b"0"):
+            raise WireError("framing", "the length of a netstring has leading zeros")
+        if number and int(number) > self._limit:
             raise WireError("oversized", f"a netstring is longer than {self._limit} bytes")
-        end = colon + 1 + int(length or b"0")
-        if colon < 0 or len(held) <= end:
+        if end == len(held):
             return None
-        if held[end] != ord(","):
+        if not number or held[end] != ord(":"):
+            raise WireError("framing", "a netstring does not begin with its length")
+        comma = end + 1 + int(number)
+        if len(held) <= comma:
+            return None
+        if held[comma] != ord(","):
             raise WireError("framing", "a netstring does not end in a comma where its length says")
-        return slice(colon + 1, end)
+        return slice(end + 1, comma)

@@ -22,7 +22,7 @@ from mailhooks.wire.dict import (
     Unset,
 )
 
-# protocols/dovecot.md sections 3.B, 4 and 5, as captured from Dovecot 2.3.19.1 and 2.4.1.
+# In the form captured from Dovecot 2.3.19.1 and 2.4.1.
 PASSDB = b"H3\t2\t0\t\tmailhooks\nLshared/passdb/bo@ex.test\tbo@ex.test\n"
 QUOTA_CLONE_23 = b"B1\tbo@ex.test\nS1\tpriv/quota/storage\t663\nS1\tpriv/quota/messages\t3\nC1\n"
 QUOTA_CLONE_24 = b"B1\tbo@ex.test\t0\nS1\tpriv/quota/storage\t663\nS1\tpriv/quota/messages\t3\nC1\n"

@@ -44,6 +44,9 @@ def test_netstring_round_trip(payload):
         (b"get a@b\n", "framing"),
         (b"101:", "oversized"),
         (b"1000", "oversized"),
+        (b"101\0", "oversized"),
+        (b"0999", "framing"),
+        (b"10 :", "framing"),
         (b"99999999999999999999999999:x,", "oversized"),
     ],
 )

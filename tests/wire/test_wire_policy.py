@@ -21,8 +21,8 @@ from mailhooks.wire.policy import (
 )
 
 SAMPLES = Path(__file__).parent.parent / "samples" / "policy"
-RCPT = (SAMPLES / "rcpt-3.7.client").read_bytes()
-END_OF_MESSAGE = (SAMPLES / "end-of-message-3.10.client").read_bytes()
+RCPT = (SAMPLES / "smtpd-rcpt-3.7.client").read_bytes()
+END_OF_MESSAGE = (SAMPLES / "smtpd-end-of-message-3.10.client").read_bytes()
 
 
 def test_rcpt_of_postfix_3_7():

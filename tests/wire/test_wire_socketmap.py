@@ -9,7 +9,7 @@ from mailhooks.wire import netstring, socketmap
 from mailhooks.wire.errors import WireError
 from mailhooks.wire.socketmap import RequestParser, parse_request
 
-# protocols/postfix.md section 1.1, as captured from Postfix 3.7 and 3.10.
+# As captured from Postfix 3.7 and 3.10.
 CAPTURED = [
     (b"21:vmm alice@example.com,", ("vmm", "alice@example.com")),
     (b"19:vad sub.example.com,", ("vad", "sub.example.com")),

@@ -10,7 +10,7 @@ from mailhooks.wire.errors import WireError
 from mailhooks.wire.tcp_table import RequestParser, parse_request
 
 
-# protocols/postfix.md section 2, as captured.
+# As captured from Postfix 3.7 and 3.10.
 @pytest.mark.parametrize(
     ("line", "key"),
     [
