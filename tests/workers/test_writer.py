@@ -9,6 +9,7 @@ from worker_loop import PATIENCE, Loop
 
 from mailhooks.store import NotFound, Refused, Store, Unavailable
 from mailhooks.workers import Writer
+from mailhooks.workers import writer as writing
 
 ADAM = "adam@example1.com"
 
@@ -203,3 +204,21 @@ def test_stop_finishes_what_waits_and_takes_no_more(loop, make, reader):
     loop.result(stopped)
     assert reader.usage(ADAM).storage == 9
     assert loop.getDelayedCalls() == []
+
+
+def test_an_idle_writer_does_not_keep_a_replaced_store_away(monkeypatch, loop, make, reader, tmp_path):
+    """A new file opens only when every handle on the old one has let go, and an idle writer asks nobody."""
+    monkeypatch.setattr(writing, "REST_SECONDS", 0.01)
+    loop.result(make().batch(usage(1)))
+    reader.renew()
+    path, copy = tmp_path / "mailhooks.db", tmp_path / "copy.db"
+    with contextlib.closing(sqlite3.connect(path)) as old, contextlib.closing(sqlite3.connect(copy)) as new:
+        old.backup(new)
+        new.execute("PRAGMA journal_mode = WAL")
+    copy.rename(path)
+    for _ in range(200):  # reopening is tried every 0.25 s of real time
+        reader.renew()
+        if reader.available:
+            break
+        threading.Event().wait(0.02)
+    assert reader.usage(ADAM).storage == 1
