@@ -75,9 +75,9 @@ class Observer:
         """Write one event."""
         level = event.get("log_level") or LogLevel.info
         failure = event.get("log_failure")
-        if level < self._level or (
-            event.get("log_namespace") == _LEGACY and failure is None and level <= LogLevel.info
-        ):
+        name = event.get("log_namespace") or "mailhooks"
+        lowest = max(self._level, LogLevel.warn) if name.startswith(_TWISTED) else self._level
+        if level < lowest:
             return
         message = formatEvent(event)
         if failure is not None:

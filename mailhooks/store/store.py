@@ -64,11 +64,6 @@ class Store(Listings):
 
     @property
     def generation(self) -> int:
-        """Counts what was opened: answers of an older one may be of another file, whatever its change number says."""
-        return self._db.generation
-
-    @property
-    def generation(self) -> int:
         """How often the file was opened: what was answered before may have come of another file."""
         return self._db.generation
 
