@@ -186,7 +186,7 @@ def kind(source: str, targets: tuple[str, ...]) -> str:
 
 
 def _summary(targets: tuple[str, ...], posting: Posting) -> str:
-    shown = " ".join(targets[:10]) + (f" and {len(targets) - 10} more" if len(targets) > 10 else "")  # noqa: PLR2004
+    shown = " ".join(targets[:10]) + (f" and {len(targets) - 10} more" if len(targets) > 10 else "")
     return shown if posting is Posting.ANYONE else f"{shown}, posting {posting}"
 
 

@@ -43,7 +43,8 @@ class DomainChanges(MailboxChanges, AliasChanges):
     def remove_domain(self, name: str, *, force: bool = False) -> tuple[str, ...]:
         """Host a domain no longer; return what lived in it. Raises Refused, NotFound.
 
-        Without ``force`` nothing may live there. Its addresses are taken out of the aliases of other domains, as when a user is removed.
+        Without ``force`` nothing may live there. Its addresses are taken out of the aliases of other domains, as when a
+        user is removed.
         """
         domain = self._require_domain(name).name
         alias_domains = self._names("SELECT name FROM domain WHERE alias_of = ? ORDER BY name", domain)

@@ -11,12 +11,12 @@ from __future__ import annotations
 import base64
 import binascii
 import os
+from typing import TYPE_CHECKING
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from mailhooks.store.errors import Unavailable
-from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pathlib import Path

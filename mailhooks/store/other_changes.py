@@ -30,7 +30,7 @@ class AppPasswordChanges(MailboxChanges):
         address: str,
         *,
         label: str,
-        hash: str,  # noqa: A002 - the word of the value
+        hash: str,
         services: Iterable[Service] = ALL_SERVICES,
         networks: Iterable[str] = (),
         expires: float | None = None,
@@ -96,7 +96,7 @@ class RelayChanges(ledger.Ledger):
         """Set the credentials for a next hop, or for one sender there. Raises Refused; Unavailable without a key file."""
         relay = Relay(_nexthop(nexthop), ledger.source(sender) if sender else "", ledger.line("user name", username))
         if not username or ":" in username:
-            raise Refused("a relay's user name is not empty and holds no colon: Postfix splits user:password there")
+            raise Refused("a relay's user name is not empty and holds no colon: Postfix splits there")
         ledger.secret("password", password)
         other = self._store.relay_nexthop(relay.sender)
         if other is not None and other != relay.nexthop:

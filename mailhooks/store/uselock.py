@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import fcntl
 import os
+from typing import TYPE_CHECKING
 
 from mailhooks.store.errors import Unavailable
-from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pathlib import Path
