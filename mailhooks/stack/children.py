@@ -29,12 +29,15 @@ NEIGHBOUR_READY = 30.0  # spamd compiles its rules on start
 
 CHECK_SECONDS = 60
 
+PING, PONG = b"PING SPAMC/1.5\r\n\r\n", b" PONG\r\n"  # spamd's protocol (spamd/PROTOCOL)
+
 
 @dataclass(frozen=True)
 class Probe:
-    """What tells that a program is ready: something listens, and with ``ends`` it has said so much."""
+    """What tells that a program is ready: it listens, and answers ``sends`` with something that ends in ``ends``."""
 
     address: sockets.Address
+    sends: bytes = b""
     ends: bytes = b""
     seconds: float = NEIGHBOUR_READY
     required: bool = False
@@ -66,7 +69,7 @@ def serve(config: Config, config_path: Path | None, environment: Mapping[str, st
         # The greeting of the auth protocol ends in DONE. An smtpd that starts before it is there does not come back
         # for a minute ("no SASL authentication mechanisms").
         probes=tuple(
-            Probe(sockets.find(getattr(config.listen, key), key), b"DONE\n", SERVE_READY, required=True)
+            Probe(sockets.find(getattr(config.listen, key), key), ends=b"DONE\n", seconds=SERVE_READY, required=True)
             for key in ("postfix_auth", "login")
         ),
     )
@@ -103,7 +106,8 @@ def spamd(config: Config) -> Child:
         ),
         environment={"HOME": str(where.bayes)},
         grace=NEIGHBOUR_GRACE,
-        probes=(Probe(sockets.Address(host="127.0.0.1", port=port)),),
+        # Its parent listens long before the rules are compiled.
+        probes=(Probe(sockets.Address(host="127.0.0.1", port=port), PING, PONG),),
         reloads=False,  # it would start itself anew and refuse mail meanwhile; its preferences are read live
     )
 

@@ -39,7 +39,7 @@ class Waiter:
 
     async def _answers(self, probe: Probe) -> bool:
         answered: Deferred[bool] = Deferred()
-        factory = Factory.forProtocol(lambda: _Greeted(probe.ends, answered))
+        factory = Factory.forProtocol(lambda: _Greeted(probe, answered))
         try:
             protocol = await self._endpoint(probe).connect(factory)
         except Exception:  # noqa: BLE001 - refused, missing, no permission: not ready yet
@@ -68,12 +68,14 @@ class Waiter:
 class _Greeted(Protocol):
     """Reads until the greeting's end."""
 
-    def __init__(self, ends: bytes, answered: Deferred[bool]) -> None:
-        self._ends = ends
+    def __init__(self, probe: Probe, answered: Deferred[bool]) -> None:
+        self._sends, self._ends = probe.sends, probe.ends
         self._answered = answered
         self._read = b""
 
     def connectionMade(self) -> None:
+        if self._sends and self.transport is not None:
+            self.transport.write(self._sends)
         if not self._ends:
             self._tell(True)
 

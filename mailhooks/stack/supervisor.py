@@ -138,6 +138,7 @@ class _Running:
         self.child = child
         self._supervisor = supervisor
         self._transport: IProcessTransport | None = None
+        self._pid = 0  # of the latest life: the transport forgets it
         self._restart: IDelayedCall | None = None
         self._kill: IDelayedCall | None = None
         self._failures: deque[float] = deque(maxlen=MAX_FAILURES)
@@ -164,14 +165,14 @@ class _Running:
             # Standard error goes to standard output too: one stream, as the program wrote it.
             childFDs={0: "w", 1: 1, 2: 1},
         )
-        self._supervisor.say(f"started {self.child.name}, pid {self._transport.pid}")
+        self._pid = self._transport.pid or 0
+        self._supervisor.say(f"started {self.child.name}, pid {self._pid}")
 
     def signal(self, number: int) -> None:
         """Send a signal to the program, or to its leader where that is another process."""
-        if self._transport is None or self._transport.pid is None:
-            return
-        with contextlib.suppress(ProcessLookupError):  # its end is on the way to us
-            os.kill(self.child.leader() or self._transport.pid, number)
+        if self._transport is not None:
+            with contextlib.suppress(ProcessLookupError):  # its end is on the way to us
+                os.kill(self.child.leader() or self._pid, number)
 
     def end(self) -> None:
         """Ask the program to end, and kill it after its grace time."""
@@ -192,20 +193,18 @@ class _Running:
     def _killed(self) -> None:
         self._kill = None
         self._supervisor.say(f"{self.child.name} did not end within {self.child.grace:g} s and is killed")
-        if self._transport is not None and self._transport.pid is not None:
-            for pid in (self.child.leader(), self._transport.pid):
-                _kill_group(pid)
+        for pid in (self.child.leader(), self._pid):
+            _kill_group(pid)
 
     def _ended(self, reason: str) -> None:
-        pid = self._transport.pid if self._transport is not None else None
         self._transport = None
         if self._kill is not None:
             self._kill.cancel()
             self._kill = None
         waiting, self._waiting = self._waiting, []
         if not self._supervisor.stopping:
-            self._supervisor.say(f"{self.child.name} (pid {pid}) ended: {reason}")
-            _kill_group(pid)  # children that a killed program leaves would keep its ports
+            self._supervisor.say(f"{self.child.name} (pid {self._pid}) ended: {reason}")
+            _kill_group(self._pid)  # children that a killed program leaves would keep its ports
             self._again()
         for each in waiting:
             each.callback(None)
@@ -238,6 +237,6 @@ class _Watch(ProcessProtocol):
 
 def _kill_group(pid: int | None) -> None:
     """Kill what is left of a program's process group; every program leads one (children.detached)."""
-    if pid is not None:
+    if pid:
         with contextlib.suppress(OSError):
             os.killpg(pid, signal.SIGKILL)

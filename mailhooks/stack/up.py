@@ -6,8 +6,6 @@ line with its cure. Then the supervisor has the word.
 
 from __future__ import annotations
 
-import contextlib
-import json
 import os
 import resource
 import signal
@@ -18,8 +16,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred
+from twisted.logger import Logger, globalLogBeginner
 
 from mailhooks.config import Config, ConfigError
+from mailhooks.log import Observer
 from mailhooks.stack import certificate, children, directories, generation, paths, render
 from mailhooks.stack.ready import Waiter
 from mailhooks.stack.supervisor import Supervisor
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from twisted.python.failure import Failure
+
+log = Logger()
 
 OPEN_FILES = 65_536  # for Dovecot's anvil and 1,000s of connections; never above the hard limit
 
@@ -47,15 +49,16 @@ def run(instance: Instance) -> int:
     if os.geteuid() != 0:
         raise ConfigError("up needs root: Postfix and Dovecot bind their ports and change users; run it with sudo")
     config = instance.load()
-    say = Log(config.log.format)
+    observer = Observer(sys.stdout, config.log.format, config.log.level)
+    globalLogBeginner.beginLoggingTo([observer], redirectStandardIO=False)
     os.umask(0o022)
     _raise_open_files()
     first = is_first_start(config)
-    prepare(config, say)
+    prepare(config)
     if first:
         instance.make_store()
         say("this is the first start: made an empty store")
-    return _supervise(config, instance, say)
+    return _supervise(config, instance)
 
 
 def is_first_start(config: Config) -> bool:
@@ -68,7 +71,7 @@ def is_first_start(config: Config) -> bool:
     return not where.state.exists() or all(entry in ours for entry in where.state.iterdir())
 
 
-def prepare(config: Config, say: Callable[[str], None]) -> None:
+def prepare(config: Config) -> None:
     """Make directories, certificate and configuration files, and let the daemons judge them. Raises ConfigError."""
     try:
         found = generation.find()
@@ -83,7 +86,7 @@ def prepare(config: Config, say: Callable[[str], None]) -> None:
     except OSError as error:
         raise ConfigError(f"cannot make a certificate as {error.filename}: {error.strerror}") from error
     if made:
-        say(f"WARNING: no TLS certificate at {pair[0]}: made a self-signed one, which no client trusts")
+        log.warn("no TLS certificate at {path}: made a self-signed one, which no client trusts", path=pair[0])
     write(config, found)
     children.prepare_postfix(config)
     children.prepare_dovecot(config)
@@ -104,22 +107,12 @@ def stages(config: Config, instance: Instance) -> list[list[children.Child]]:
     return [[serve], neighbours, [children.postfix(config)]]
 
 
-class Log:
-    """Our own lines between those of the daemons."""
-
-    def __init__(self, form: str) -> None:
-        self._json = form == "json"
-
-    def __call__(self, text: str) -> None:
-        """Write one line."""
-        now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        line = json.dumps({"time": now, "system": "up", "message": text}) if self._json else f"{now} up: {text}"
-        with contextlib.suppress(OSError):  # whoever read our log is gone; the mail goes on
-            sys.stdout.write(f"{line}\n")
-            sys.stdout.flush()
+def say(text: str) -> None:
+    """Write one line of ours between those of the daemons."""
+    log.info("{text}", text=text)
 
 
-def _supervise(config: Config, instance: Instance, say: Log) -> int:
+def _supervise(config: Config, instance: Instance) -> int:
     from twisted.internet import reactor as global_reactor  # noqa: PLC0415 - importing it installs it
 
     reactor: Any = global_reactor
