@@ -49,15 +49,16 @@ def normalise(text: str) -> str:
     """
     local, at, domain = text.rpartition("@")
     if not at:
-        raise AddressError(f"{text!r} is no address: expected local-part@domain")
+        raise AddressError(f"{_short(text)} is no address: expected local-part@domain")
     if not local:
-        raise AddressError(f"{text!r} has nothing before the @")
+        raise AddressError(f"{_short(text)} has nothing before the @")
     address = f"{_strict_local(text, local)}@{normalise_domain(domain)}"
     if len(address.encode()) > MAX_ADDRESS:
         raise AddressError(f"{_short(text)} is longer than {MAX_ADDRESS} octets")
     return address
 
 
+@lru_cache(maxsize=DOMAIN_CACHE)
 def normalise_domain(text: str) -> str:
     """Bring a domain in either IDN spelling to its A-label, or raise ``AddressError``."""
     name = text.removesuffix(".")
