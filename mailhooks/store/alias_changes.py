@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import Any
 
+AUDITED_TARGETS = 10  # of an alias that the audit log spells out: one line for people
+
 
 class AliasChanges(ledger.Ledger):
     """The part of a change that is about aliases."""
@@ -186,7 +188,8 @@ def kind(source: str, targets: tuple[str, ...]) -> str:
 
 
 def _summary(targets: tuple[str, ...], posting: Posting) -> str:
-    shown = " ".join(targets[:10]) + (f" and {len(targets) - 10} more" if len(targets) > 10 else "")
+    left = len(targets) - AUDITED_TARGETS
+    shown = " ".join(targets[:AUDITED_TARGETS]) + (f" and {left} more" if left > 0 else "")
     return shown if posting is Posting.ANYONE else f"{shown}, posting {posting}"
 
 

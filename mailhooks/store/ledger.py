@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import re
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 AUDIT_BATCH = 5000  # entries written at once: an import must not hold all of its own in memory
 MAX_TEXT = 1000  # characters of a name, reason, label, user name: one line for people
 MAX_SIZE = 2**63 - 1  # bytes: what an SQLite integer holds
+
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 class Unset(enum.Enum):
@@ -136,7 +140,7 @@ def line(what: str, text: str) -> str:
 
 def secret(what: str, text: str) -> str:
     """Check a hash or password without ever quoting it. Raises Refused."""
-    if not text or len(text) > MAX_TEXT or any(char < " " or char == "\x7f" for char in text):
+    if not text or len(text) > MAX_TEXT or _CONTROL.search(text):
         raise Refused(f"the {what} is empty, too long or holds control characters")
     return text
 

@@ -40,7 +40,7 @@ class Listings(Reads):
     def mailboxes(self, domain: str | None = None) -> Iterator[Mailbox]:
         """List the accounts, of one domain or of all."""
         where, fixed = ("domain = ? AND", (domain,)) if domain is not None else ("", ())
-        sql = f"SELECT {rows.MAILBOX_COLUMNS} FROM mailbox WHERE {where} address > ? ORDER BY address"
+        sql = f"SELECT {rows.MAILBOX_COLUMNS} FROM mailbox WHERE {where} address > ? ORDER BY address"  # noqa: S608 - constants
         now = self._clock()
         for row in self._pages(sql, ("",), 1, fixed):
             yield rows.mailbox(row, now)
@@ -48,7 +48,7 @@ class Listings(Reads):
     def aliases(self, domain: str | None = None) -> Iterator[Alias]:
         """List the aliases, lists and catch-alls, of one domain or of all."""
         where, fixed = ("domain = ? AND", (domain,)) if domain is not None else ("", ())
-        sql = f"SELECT source, posting FROM alias WHERE {where} source > ? ORDER BY source"
+        sql = f"SELECT source, posting FROM alias WHERE {where} source > ? ORDER BY source"  # noqa: S608 - constants
         for source, posting in self._pages(sql, ("",), 1, fixed):
             yield Alias(source, self.alias_targets(source), Posting(posting))
 
@@ -67,7 +67,7 @@ class Listings(Reads):
     def preferences(self, scope: str | None = None) -> Iterator[Preference]:
         """List the spam preferences, of one scope or of all."""
         where, fixed = ("scope = ? AND", (scope,)) if scope is not None else ("", ())
-        sql = f"SELECT scope, name, value FROM preference WHERE {where} (scope, name) > (?, ?) ORDER BY scope, name"
+        sql = f"SELECT scope, name, value FROM preference WHERE {where} (scope, name) > (?, ?) ORDER BY scope, name"  # noqa: S608
         for row in self._pages(sql, ("", ""), 2, fixed):
             yield Preference(*row)
 

@@ -90,7 +90,7 @@ class MailboxChanges(AliasChanges):
         if columns:
             self._write_mailbox(old, columns)
         changed = self._store.mailbox(old.address)
-        assert changed is not None
+        assert changed is not None  # noqa: S101 - for the type checker: it was just updated
         return changed
 
     def set_password(self, address: str, hashed: str | None) -> None:
@@ -152,7 +152,7 @@ class MailboxChanges(AliasChanges):
     def _write_mailbox(self, old: Mailbox, columns: dict[str, str | float | None]) -> None:
         before = self._run("SELECT state FROM mailbox WHERE address = ?", (old.address,)).fetchone()[0]
         sets = ", ".join(f"{column} = ?" for column in columns)  # names from set_mailbox, never from outside
-        self._run(f"UPDATE mailbox SET {sets} WHERE address = ?", (*columns.values(), old.address))
+        self._run(f"UPDATE mailbox SET {sets} WHERE address = ?", (*columns.values(), old.address))  # noqa: S608
         after = str(columns.get("state", before))
         if after != before:
             self._tally["mailbox", before] -= 1

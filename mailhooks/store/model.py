@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import NamedTuple
 
 
 class State(StrEnum):
@@ -84,6 +85,21 @@ class Mailbox:
     def domain(self) -> str:
         """The part behind the last @."""
         return self.address.rpartition("@")[2]
+
+
+class Standing(NamedTuple):
+    """What decides whether an account takes a message now; a tuple, for one is made with every RCPT TO."""
+
+    address: str
+    state: State  # now, as in Mailbox
+    reason: str
+    quota: int | None  # effective, bytes; None: no limit
+    storage: int  # bytes it holds, as Dovecot last told; 0 before it did
+    is_aliased: bool  # an alias of the same address decides where its mail goes
+
+    def is_full(self, size: int) -> bool:
+        """Tell whether a message of ``size`` bytes does not fit; one of unknown size has at least one byte."""
+        return self.quota is not None and self.storage + max(size, 1) > self.quota
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,7 +30,7 @@ class AppPasswordChanges(MailboxChanges):
         address: str,
         *,
         label: str,
-        hash: str,
+        hash: str,  # noqa: A002 - the word of the value
         services: Iterable[Service] = ALL_SERVICES,
         networks: Iterable[str] = (),
         expires: float | None = None,
@@ -93,7 +93,7 @@ class RelayChanges(ledger.Ledger):
     """The part of a change that is about relay credentials."""
 
     def add_relay(self, nexthop: str, *, username: str, password: str, sender: str = "") -> Relay:
-        """Set the credentials for a next hop, or for one sender there. Raises Refused; Unavailable without a key file."""
+        """Set the credentials for a next hop, or for one sender there. Raises Refused, Unavailable (no key file)."""
         relay = Relay(_nexthop(nexthop), ledger.source(sender) if sender else "", ledger.line("user name", username))
         if not username or ":" in username:
             raise Refused("a relay's user name is not empty and holds no colon: Postfix splits there")

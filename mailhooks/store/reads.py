@@ -160,5 +160,5 @@ class Reads:
         return tuple([value for (value,) in found]) if found else ()
 
 
-_MAILBOX = f"SELECT {rows.MAILBOX_COLUMNS} FROM mailbox WHERE address = ?"
-_APP_PASSWORDS = f"SELECT {rows.APP_PASSWORD_COLUMNS} FROM app_password WHERE address = ? ORDER BY id"
+_MAILBOX = f"SELECT {rows.MAILBOX_COLUMNS} FROM mailbox WHERE address = ?"  # noqa: S608 - constants of this package
+_APP_PASSWORDS = f"SELECT {rows.APP_PASSWORD_COLUMNS} FROM app_password WHERE address = ? ORDER BY id"  # noqa: S608 - the same

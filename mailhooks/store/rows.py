@@ -14,7 +14,7 @@ MAILBOX_COLUMNS = (
     "address, name, state, reason, until, allow, quota, password, "
     "CASE WHEN quota IS NULL THEN (SELECT d.quota FROM domain d WHERE d.name = mailbox.domain) ELSE quota END"
 )
-APP_PASSWORD_COLUMNS = "id, address, label, hash, services, networks, expires"
+APP_PASSWORD_COLUMNS = "id, address, label, hash, services, networks, expires"  # noqa: S105 - names of columns
 
 
 def mailbox(row: tuple[Any, ...], now: float) -> Mailbox:

@@ -62,6 +62,11 @@ class Store(Listings):
         """Why the store is not available, for the log: it names paths."""
         return self._db.reason
 
+    @property
+    def generation(self) -> int:
+        """How often the file was opened: what was answered before may have come of another file."""
+        return self._db.generation
+
     def renew(self) -> None:
         """Take a fresh snapshot; call it every 20 ms on a thread that answers, and before acknowledging a write.
 
