@@ -89,6 +89,8 @@ class Candidate:
     service: Service | None  # None: no service of ours, for which only an unrestricted account counts
     network: str | None
     credentials: tuple[Credential, ...]
+    mailbox: Mailbox | None = field(default=None, repr=False)
+    read_at: tuple[float, int] = (0.0, -1)  # time and change number for which all this is true
 
     @property
     def scheme(self) -> str:
@@ -106,7 +108,7 @@ class Candidate:
     def quick(self, password: str) -> Credential | None:
         """Find the matching credential among those that cost microseconds. None says nothing: ask ``verify`` then."""
         for credential in self.credentials:
-            if passwords.is_quick(credential.stored) and passwords.verify(credential.stored, password, user=self.user):
+            if passwords.verify_quick(credential.stored, password, user=self.user):
                 return credential
         return None
 
@@ -132,22 +134,20 @@ def candidate(store: Store, login: str, service: str, network: str | None, now: 
 
     ``service`` is the daemon's word for it, ``network`` the client's IP address (None: not known). Raises Unavailable.
     """
-    user = address.fold(login)
     kind = service_of(service)
-    if user is None:
-        return Candidate(login, kind, network, ())
-    mailbox = store.mailbox(user)
-    found = _credentials(store, mailbox, kind, network, now) if mailbox is not None else ()
-    return Candidate(user, kind, network, found)
+    user = address.fold(login)
+    return Candidate(login, kind, network, ()) if user is None else _read(store, user, kind, network, now)
 
 
 def decide(store: Store, asked: Candidate, matched: Credential | None, now: float) -> Accepted | Refused:
     """Say whether the login may in, by what the store holds now. Raises Unavailable."""
-    mailbox = store.mailbox(asked.user) if matched is not None else None
-    if matched is None or mailbox is None:
+    if matched is None:
         return Refused(Reason.CREDENTIALS)
-    if matched not in _credentials(store, mailbox, asked.service, asked.network, now):
-        return Refused(Reason.CREDENTIALS)  # revoked, expired or changed meanwhile
+    if asked.read_at != (now, store.change_number):  # a worker was asked: what was read may be true no more
+        asked = _read(store, asked.user, asked.service, asked.network, now)
+    mailbox = asked.mailbox
+    if mailbox is None or matched not in asked.credentials:
+        return Refused(Reason.CREDENTIALS)  # removed, revoked, expired or changed meanwhile
     refusal = refusal_of(mailbox, asked.service)
     if refusal is not None:
         return refusal
@@ -180,15 +180,16 @@ def _text(mailbox: Mailbox, said_for: State, default: str) -> str:
     return (mailbox.reason or default) if mailbox.state is said_for else ""
 
 
-def _credentials(
-    store: Store, mailbox: Mailbox, service: Service | None, network: str | None, now: float
-) -> tuple[Credential, ...]:
-    main = () if mailbox.password is None else (Credential(MAIN, mailbox.password),)
-    apps = sorted(
-        (app for app in store.app_passwords(mailbox.address) if _counts(app, service, network, now)),
-        key=lambda app: app.id,
-    )
-    return main + tuple(Credential(app.label, app.hash) for app in apps[: MAX_CREDENTIALS - 1])
+def _read(store: Store, user: str, service: Service | None, network: str | None, now: float) -> Candidate:
+    mailbox = store.mailbox(user)
+    found: tuple[Credential, ...] = ()
+    if mailbox is not None:
+        if mailbox.password is not None:
+            found = (Credential(MAIN, mailbox.password),)
+        if apps := [app for app in store.app_passwords(user) if _counts(app, service, network, now)]:
+            apps.sort(key=lambda app: app.id)
+            found += tuple(Credential(app.label, app.hash) for app in apps[: MAX_CREDENTIALS - 1])
+    return Candidate(user, service, network, found, mailbox, (now, store.change_number))
 
 
 def _counts(app: AppPassword, service: Service | None, network: str | None, now: float) -> bool:

@@ -68,8 +68,10 @@ OTHERS = [
 @pytest.mark.parametrize("stored", DOVEADM + OTHERS)
 def test_a_hash_made_elsewhere_verifies_and_only_for_its_password(stored):
     assert passwords.verify(stored, PASSWORD, user=USER)
-    assert not passwords.verify(stored, "wrong", user=USER)
-    assert not passwords.verify(stored, "", user=USER)
+    assert passwords.verify_quick(stored, PASSWORD, user=USER) is passwords.is_quick(stored)
+    for verify in (passwords.verify, passwords.verify_quick):
+        assert not verify(stored, "wrong", user=USER)
+        assert not verify(stored, "", user=USER)
     assert passwords.check_hash(stored).endswith(stored)
 
 
