@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from mailhooks.store import rows
 from mailhooks.store.model import Alias, AppPassword, Domain, LastLogin, Mailbox, Posting, Usage
+from mailhooks.store.standing import Standings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from mailhooks.store.sqlite import Database
 
 
-class Reads:
+class Reads(Standings):
     """Answers about one key."""
 
     _db: Database

@@ -50,11 +50,12 @@ def create(path: Path) -> None:
         path.parent.mkdir(DIRECTORY_MODE, parents=True, exist_ok=True)
     except OSError as error:
         raise Unavailable(f"cannot make the directory {path.parent}: {error.strerror}") from error
+    _refuse_orphan(path)
     lock = uselock.own(path)
     try:
         if not os.path.lexists(path):
-            _refuse_orphan(path)
             _create(path)
+            uselock.note(lock, path)
     except (OSError, sqlite3.Error) as error:
         raise Unavailable(f"cannot make the store {path}: {error}") from error
     finally:

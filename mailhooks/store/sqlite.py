@@ -55,7 +55,6 @@ class Database:
         self._file = (0, 0)  # device and inode of what is open
         self._size = 0
         self._log_file = 0  # inode of the write-ahead log of what is open
-        self._moved = False  # the file that was open is no longer the one at the path
         self._lock = -1
         self._held = False
         self._retry_at = 0.0
@@ -106,9 +105,12 @@ class Database:
         if connection is not None:
             with contextlib.suppress(sqlite3.Error):  # nothing is left to be saved: every commit has returned
                 connection.close()
-        if self._lock >= 0:
-            uselock.free(self._lock)
-            self._lock = -1
+        self._unlock()
+
+    def _unlock(self) -> None:
+        lock, self._lock = self._lock, -1
+        if lock >= 0:
+            uselock.free(lock)
 
     def _hold(self) -> None:
         self._run("BEGIN")
@@ -134,9 +136,9 @@ class Database:
             raise Unavailable(self.reason)
         self._retry_at = now + RETRY_SECONDS
         before = self.path.stat()
-        if self._moved:
-            self._follow(before)
         self._lock = uselock.share(self.path)
+        if uselock.noted(self._lock) != uselock.mark(before):
+            self._follow()
         connection = connect(self.path, self._busy_ms)
         self._connection = connection
         cursor = connection.cursor()
@@ -150,29 +152,22 @@ class Database:
         self._size = after.st_size
         self._log_file = self._log_path.stat().st_ino
         self._log_limit = LOG_LIMIT
-        self._moved = False
         self.generation += 1
 
-    def _follow(self, now: os.stat_result) -> None:
-        """Make sure that a file which took the old one's place is not opened with the old one's log."""
-        if (now.st_ino, now.st_dev) == self._file:
-            return  # it was put back, with its log where it was
-        lock = uselock.own(self.path)
-        try:
-            if self._log_path.exists() and self._log_path.stat().st_ino == self._log_file:
-                self._log_path.replace(f"{self._log_path}.replaced")
-                Path(f"{self.path}-shm").unlink(missing_ok=True)
-        finally:
-            uselock.free(lock)
+    def _follow(self) -> None:
+        """Take up a file that is not the noted one, once nobody has that open, and not with its log."""
+        self._unlock()
+        self._lock = uselock.own(self.path)
+        if self._log_path.exists() and self._log_path.stat().st_ino == self._log_file:
+            self._log_path.replace(f"{self._log_path}.replaced")
+            Path(f"{self.path}-shm").unlink(missing_ok=True)
+        uselock.note(self._lock, self.path)
+        self._unlock()
+        self._lock = uselock.share(self.path)
 
     def _check_file(self) -> None:
-        try:
-            now = os.stat(self.path)  # noqa: PTH116 - every 20 ms: half the price of Path.stat
-        except OSError:
-            self._moved = True
-            raise
+        now = os.stat(self.path)  # noqa: PTH116 - every 20 ms: half the price of Path.stat
         if (now.st_ino, now.st_dev) != self._file:
-            self._moved = True
             raise Unavailable(f"the file of the store {self.path} was replaced")
         if now.st_size != self._size:  # it grows in pages and shrinks only when somebody else had hands on it
             if now.st_size < self._size or now.st_size % PAGE_BYTES:

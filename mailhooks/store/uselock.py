@@ -5,6 +5,9 @@ need to know that nobody has the path open any more: putting a backup in its pla
 replaced under open handles (two files would share one write-ahead log, and destroy each other).
 
 flock(2) belongs to the open file, not to the process, so two handles of one process count as two.
+
+The lock file also says which file (device and inode) is the one to be opened. Whoever finds another one at the path
+owns the lock once before opening it, and notes it: so nobody opens a new file while somebody has the old one open.
 """
 
 from __future__ import annotations
@@ -14,6 +17,8 @@ import os
 from typing import TYPE_CHECKING
 
 from mailhooks.store.errors import Unavailable
+
+MAX_NOTE = 64  # bytes: two numbers of 64 bits
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,6 +32,21 @@ def share(path: Path) -> int:
 def own(path: Path) -> int:
     """Make sure that nobody uses the store, and that nobody begins. Raises Unavailable while somebody does."""
     return _lock(path, fcntl.LOCK_EX, "is in use by the daemon or another command")
+
+
+def noted(lock: int) -> str:
+    """Return which file was last noted as the one to be opened."""
+    return os.pread(lock, MAX_NOTE, 0).decode("ascii", "replace").strip()
+
+
+def note(lock: int, path: Path) -> None:
+    """Note the file at the path as the one to be opened; for who owns the lock. Raises OSError."""
+    os.pwrite(lock, mark(path.stat()).ljust(MAX_NOTE).encode(), 0)
+
+
+def mark(file: os.stat_result) -> str:
+    """Spell device and inode as they are noted."""
+    return f"{file.st_dev} {file.st_ino}"
 
 
 def free(lock: int) -> None:
