@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 from mailhooks.stack.democlient import DemoError, Mailbox, Submission
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
 DIRECTORY = Path("/var/lib/mailhooks-demo")  # root's, and every daemon's user can pass
 HOSTNAME = "mail.example1.com"
@@ -39,7 +39,7 @@ FIRST_BASE, LAST_BASE, STEP = 42500, 60000, 100
 START_SECONDS = 120  # spamd compiles its rules on a slow machine
 MAIL_SECONDS = 60
 STOP_SECONDS = 30
-POLL_SECONDS = 0.2
+POLL_SECONDS = 0.3
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -118,13 +118,15 @@ class Demo:
             raise DemoError(f"the server ended with exit code {code}")
 
     def _await_ready(self) -> None:
-        for service in ("submission", "imap", "spamd"):
-            self._until(f"{service} answers", lambda service=service: self._answers(service), START_SECONDS)
+        """Wait for Postfix, which ``up`` starts last."""
+        self._until("submission answers", self._submission_answers, START_SECONDS)
 
-    def _answers(self, service: str) -> bool:
+    def _submission_answers(self) -> bool:
         try:
-            with socket.create_connection(("127.0.0.1", self.ports[service]), 2) as connection:
-                return service == "spamd" or bool(connection.recv(1))
+            with socket.create_connection(("127.0.0.1", self.ports["submission"]), 2) as connection:
+                connection.recv(1000)
+                connection.sendall(b"QUIT\r\n")
+                return bool(connection.recv(1000))
         except OSError:
             return False
 
@@ -144,7 +146,7 @@ class Demo:
     def _configure(self) -> None:
         self.directory.mkdir(mode=0o755, parents=True, exist_ok=True)
         ports = {name: port for name, port in self.ports.items() if name != "http"}
-        tables = {
+        tables: dict[str, Mapping[str, object]] = {
             "server": {"root": str(self.directory), "interface": "127.0.0.1", "hostname": HOSTNAME},
             "server.ports": ports,
             "listen": {"http": [f"tcp:{self.ports['http']}:interface=127.0.0.1"]},
@@ -216,7 +218,9 @@ class Demo:
         self._send(ALIAS, "adam@example1.com")
         self._send("anybody@example2.com", "bob@example2.com")
         self._send("adam@example2.com", "adam@example2.com")
-        self._send("Adam+junk@EXAMPLE1.COM", "adam@example1.com", folder="Junk")
+        with self._password("adam@example1.com") as password:
+            Mailbox(self.ports["imap"], "adam@example1.com", password).make("Work")
+        self._send("Adam+wORK@EXAMPLE1.COM", "adam@example1.com", folder="Work")
 
     def _send(self, recipient: str, reader: str, folder: str = "INBOX") -> str:
         subject = f"Hello {recipient}, it is {time.time():.3f}"
@@ -240,7 +244,7 @@ demo: try, in another terminal (as root for mailhooks):
     openssl s_client -quiet -crlf -starttls smtp -connect 127.0.0.1:{ports["submission"]}
     openssl s_client -quiet -crlf -connect 127.0.0.1:{ports["imaps"]}
     swaks --server 127.0.0.1:{ports["smtp"]} --from joe@sender.test --to {LIST}
-    swaks --server 127.0.0.1:{ports["submission"]} --tls --auth-user bob@example1.com --from bob@example1.com --to {ALIAS}
+    swaks --server 127.0.0.1:{ports["submission"]} --tls --auth-user {USERS[1]} --from {USERS[1]} --to {ALIAS}
     {program} user list
     {program} user add carol@example1.com --generate
     {program} explain rcpt anybody@example2.com

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import email
 import email.message
 import email.policy
@@ -9,6 +10,10 @@ import email.utils
 import imaplib
 import smtplib
 import ssl
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 TIMEOUT = 30  # seconds for each answer
 
@@ -47,20 +52,30 @@ class Mailbox:
 
     def find(self, subject: str, folder: str) -> str | None:
         """Return the mail with this subject, or None while it is not there. Raises DemoError."""
+        with self._session() as imap:
+            if imap.select(folder, readonly=True)[0] != "OK":
+                return None
+            for number in imap.search(None, "ALL")[1][0].split()[::-1]:
+                raw = imap.fetch(number.decode(), "(BODY.PEEK[])")[1][0]
+                text: bytes = raw[1] if isinstance(raw, tuple) else b""
+                if email.message_from_bytes(text, policy=email.policy.default)["Subject"] == subject:
+                    return text.decode(errors="replace")
+        return None
+
+    def make(self, folder: str) -> None:
+        """Make a folder, if it is not there. Raises DemoError."""
+        with self._session() as imap:
+            imap.create(folder)
+
+    @contextlib.contextmanager
+    def _session(self) -> Iterator[imaplib.IMAP4]:
         try:
             with imaplib.IMAP4("127.0.0.1", self._port, timeout=TIMEOUT) as imap:
                 imap.starttls(_context())
                 imap.login(self._login, self._password)
-                if imap.select(folder, readonly=True)[0] != "OK":
-                    return None
-                for number in imap.search(None, "ALL")[1][0].split()[::-1]:
-                    raw = imap.fetch(number.decode(), "(BODY.PEEK[])")[1][0]
-                    text: bytes = raw[1] if isinstance(raw, tuple) else b""
-                    if email.message_from_bytes(text, policy=email.policy.default)["Subject"] == subject:
-                        return text.decode(errors="replace")
+                yield imap
         except (OSError, imaplib.IMAP4.error) as error:
             raise DemoError(f"IMAP for {self._login}: {error}") from error
-        return None
 
 
 def _context() -> ssl.SSLContext:

@@ -6,6 +6,7 @@ line with its cure. Then the supervisor has the word.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import resource
 import signal
@@ -52,6 +53,7 @@ def run(instance: Instance) -> int:
     observer = Observer(sys.stdout, config.log.format, config.log.level)
     globalLogBeginner.beginLoggingTo([observer], redirectStandardIO=False)
     os.umask(0o022)
+    _append_to_log()
     _raise_open_files()
     first = is_first_start(config)
     prepare(config)
@@ -149,6 +151,12 @@ def _supervise(config: Config, instance: Instance) -> int:
     reactor.callWhenRunning(started)
     reactor.run()
     return codes[0] if codes else 1
+
+
+def _append_to_log() -> None:
+    """Where standard output is a file, write at its end: Postfix opens /dev/stdout anew, with an offset of its own."""
+    flags = fcntl.fcntl(1, fcntl.F_GETFL)
+    fcntl.fcntl(1, fcntl.F_SETFL, flags | os.O_APPEND)
 
 
 def _raise_open_files() -> None:

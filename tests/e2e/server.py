@@ -230,16 +230,16 @@ class Server:
 
     def doveadm(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run the stock doveadm against this server's Dovecot."""
-        return self.machine.run("doveadm", "-c", f"{self.root}/etc/dovecot/dovecot.conf", *arguments)
+        return self.machine.run("doveadm", "-c", f"{self.root}/run/mailhooks-stack/dovecot/dovecot.conf", *arguments)
 
     def postqueue(self) -> list[dict[str, Any]]:
         """Return the messages waiting in Postfix's queue."""
-        done = self.machine.run("postqueue", "-c", f"{self.root}/etc/postfix", "-j")
+        done = self.machine.run("postqueue", "-c", f"{self.root}/run/mailhooks-stack/postfix", "-j")
         return [json.loads(line) for line in done.stdout.splitlines()]
 
     def flush(self) -> None:
         """Let Postfix try again at once what it deferred."""
-        self.machine.run("postqueue", "-c", f"{self.root}/etc/postfix", "-f")
+        self.machine.run("postqueue", "-c", f"{self.root}/run/mailhooks-stack/postfix", "-f")
 
     @contextlib.contextmanager
     def locked_store(self) -> Iterator[None]:

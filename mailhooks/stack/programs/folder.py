@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 MAX_NAME = 64  # characters of a folder that a stranger may make
 MAX_FOLDERS = 10_000  # a directory with more is no mailbox somebody reads
 
+# Made by Dovecot when first used (dovecot.conf, auto = subscribe): for the owner they are there from the start.
+STANDARD = ("Junk",)
+
 # A stranger's mail must not look like something the owner wrote or threw away.
 PROTECTED = frozenset({"inbox", "sent", "drafts", "trash"})
 
@@ -83,7 +86,8 @@ def _fold(name: str) -> str:
 def main() -> int:
     """Answer for the Sieve script."""
     detail, missing = sys.argv[1:3]
-    found = choose(detail, folders(os.environ["HOME"]), create=missing == "create")
+    existing = {*folders(os.environ["HOME"]), *STANDARD}
+    found = choose(detail, existing, create=missing == "create")
     sys.stdout.buffer.write(found.encode(errors="replace"))
     return 0
 
