@@ -128,16 +128,16 @@ def _expansion(store: Store, address: str, delimiter: str) -> Iterator[Step]:
             return
         at = waiting.pop(0)
         found = recipients.resolve(store, at, delimiter)
-        yield Step(display(at), _found(found))
+        yield Step(display(at), _found(store, found))
         for target in found.targets:
             if target not in seen:
                 seen.add(target)
                 waiting.append(target)
 
 
-def _found(found: recipients.Resolution) -> str:
-    if found.mailbox is not None:
-        return f"{found.step}: mailbox {display(found.mailbox.address)}, {found.mailbox.state}"
+def _found(store: Store, found: recipients.Resolution) -> str:
+    if found.mailbox:
+        return f"{found.step}: mailbox {display(found.mailbox)}, {store.state(found.mailbox)}"
     if found.targets:
         return f"{found.step}: {display(found.source)} leads to {_names(found.targets)}"
     return "not ours" if found is recipients.OUTSIDE else "nobody has this address"

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from mailhooks.store import Store
-    from mailhooks.store.model import Mailbox
+    from mailhooks.store.model import Standing
 
 # As many addresses as Postfix expands one recipient into (virtual_alias_expansion_limit); the store refuses more.
 MAX_BEHIND = 1000
@@ -48,7 +48,7 @@ class Resolution:
     step: Step
     source: str = ""  # the row that matched: an address or "@domain"; for an alias domain the address it stands for
     targets: tuple[str, ...] = ()  # where an alias sends, extension appended; empty for a mailbox
-    mailbox: Mailbox | None = None  # None for an alias, even where both share an address
+    mailbox: str = ""  # the account; empty for an alias, even where both share an address
 
 
 NOWHERE = Resolution(Step.NOWHERE)
@@ -57,16 +57,16 @@ OUTSIDE = Resolution(Step.OUTSIDE)
 
 @dataclass(frozen=True, slots=True)
 class Leaf:
-    """Where one branch of an expansion ends: a mailbox, an outside address, or (neither) an address nobody has."""
+    """Where one branch of an expansion ends: an account, an outside address, or (neither) an address nobody has."""
 
     address: str
-    mailbox: Mailbox | None = None
+    account: Standing | None = None
     outside: bool = False
 
     @property
     def name(self) -> str:
         """The account, or the address where there is none."""
-        return self.address if self.mailbox is None else self.mailbox.address
+        return self.address if self.account is None else self.account.address
 
 
 class Fate(Enum):
@@ -108,10 +108,10 @@ def leaves(store: Store, address: str, delimiter: str) -> Iterator[Leaf]:
         at = waiting.pop()
         found = resolve(store, at, delimiter)
         if not found.targets:
-            yield Leaf(at, found.mailbox, found is OUTSIDE)
+            yield Leaf(at, store.standing(found.mailbox) if found.mailbox else None, found is OUTSIDE)
         for target in reversed(found.targets):
             if target == at:
-                yield Leaf(at, own_mailbox(store, at, delimiter))
+                yield Leaf(at, own_account(store, at, delimiter))
             elif target not in seen and len(seen) <= MAX_BEHIND:
                 seen.add(target)
                 waiting.append(target)
@@ -119,7 +119,7 @@ def leaves(store: Store, address: str, delimiter: str) -> Iterator[Leaf]:
 
 def mailboxes_behind(store: Store, address: str, delimiter: str) -> tuple[str, ...]:
     """Name the local mailboxes in which mail for an address ends, at most 1000, each once."""
-    found = (leaf.mailbox.address for leaf in leaves(store, address, delimiter) if leaf.mailbox is not None)
+    found = (leaf.account.address for leaf in leaves(store, address, delimiter) if leaf.account is not None)
     return tuple(dict.fromkeys(found))
 
 
@@ -127,9 +127,9 @@ def fate(store: Store, address: str, delimiter: str) -> Fate:
     """Tell whether anybody receives mail for an address."""
     found = Fate.DEAD
     for leaf in leaves(store, address, delimiter):
-        if leaf.outside or (leaf.mailbox is not None and leaf.mailbox.state.receives):
+        if leaf.outside or (leaf.account is not None and leaf.account.state.receives):
             return Fate.RECEIVED
-        if leaf.mailbox is not None:
+        if leaf.account is not None:
             found = Fate.SILENT
     return found
 
@@ -149,13 +149,13 @@ def deliverable(store: Store, address: str, targets: tuple[str, ...], delimiter:
     return ()
 
 
-def own_mailbox(store: Store, address: str, delimiter: str) -> Mailbox | None:
-    """Return the mailbox that bears an address itself, with or without an extension; aliases are not looked at."""
-    mailbox = store.mailbox(address)
-    if mailbox is not None:
-        return mailbox
+def own_account(store: Store, address: str, delimiter: str) -> Standing | None:
+    """Return the account that bears an address itself, with or without an extension; aliases are not looked at."""
+    account = store.standing(address)
+    if account is not None:
+        return account
     base, _ = split_extension(address, delimiter)
-    return store.mailbox(base) if base != address else None
+    return store.standing(base) if base != address else None
 
 
 def _row(store: Store, address: str, delimiter: str) -> Resolution | None:
@@ -163,17 +163,15 @@ def _row(store: Store, address: str, delimiter: str) -> Resolution | None:
     targets = store.alias_targets(address)
     if targets:
         return Resolution(Step.EXACT, address, targets)
-    mailbox = store.mailbox(address)
-    if mailbox is not None:
-        return Resolution(Step.EXACT, address, (), mailbox)
+    if store.has_mailbox(address):
+        return Resolution(Step.EXACT, address, (), address)
     base, extension = split_extension(address, delimiter)
     if base == address:
         return None
     targets = store.alias_targets(base)
     if targets:
         return Resolution(Step.WITHOUT_EXTENSION, base, _extend(address, targets, extension, delimiter))
-    mailbox = store.mailbox(base)
-    return None if mailbox is None else Resolution(Step.WITHOUT_EXTENSION, base, (), mailbox)
+    return Resolution(Step.WITHOUT_EXTENSION, base, (), base) if store.has_mailbox(base) else None
 
 
 def _catch_all(store: Store, address: str, domain: str, delimiter: str) -> Resolution:
@@ -199,7 +197,7 @@ def _extend(address: str, targets: tuple[str, ...], extension: str, delimiter: s
 def _fate_of_target(store: Store, address: str, target: str, delimiter: str) -> Fate:
     if target != address:
         return fate(store, target, delimiter)
-    mailbox = own_mailbox(store, address, delimiter)  # an alias that names itself keeps a copy
-    if mailbox is None:
+    account = own_account(store, address, delimiter)  # an alias that names itself keeps a copy
+    if account is None:
         return Fate.DEAD
-    return Fate.RECEIVED if mailbox.state.receives else Fate.SILENT
+    return Fate.RECEIVED if account.state.receives else Fate.SILENT

@@ -41,14 +41,16 @@ def personal(store: Store, sender: str, delimiter: str) -> tuple[str, ...]:
     """Name the accounts to which an address belongs without a grant."""
     found = recipients.settle(store, sender, delimiter)
     if found.step in (recipients.Step.EXACT, recipients.Step.WITHOUT_EXTENSION):
-        mailbox = found.mailbox or recipients.own_mailbox(store, found.source, delimiter)
-        if mailbox is not None:
-            return (mailbox.address,)
+        if found.mailbox:
+            return (found.mailbox,)
+        account = recipients.own_account(store, found.source, delimiter)
+        if account is not None:
+            return (account.address,)
     accounts: set[str] = set()
     others: set[str] = set()
     for target in found.targets:
         for leaf in recipients.leaves(store, target, delimiter):
-            if leaf.mailbox is not None:
+            if leaf.account is not None:
                 accounts.add(leaf.name)
             elif leaf.outside:
                 others.add(leaf.name)

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 
 from mailhooks import recipients
 from mailhooks.address import fold
+from mailhooks.recipients import Resolution
 
 if TYPE_CHECKING:
-    from mailhooks.recipients import Resolution
     from mailhooks.store import Store
+    from mailhooks.store.model import Standing
     from mailhooks.wire.policy import Request
 
 
@@ -19,6 +20,7 @@ class Facts:
     def __init__(self, delimiter: str) -> None:
         self._delimiter = delimiter
         self._recipient: Resolution | None = None
+        self._account: Standing | None = None
 
     def forget(self) -> None:
         """Begin a new decision."""
@@ -26,9 +28,26 @@ class Facts:
 
     def recipient(self, request: Request, store: Store) -> Resolution:
         """Resolve the request's recipient by its hosted domain; what is no address of ours is ``OUTSIDE``."""
-        found = self._recipient
-        if found is None:
-            address = fold(request.recipient)
-            found = recipients.OUTSIDE if address is None else recipients.settle(store, address, self._delimiter)
-            self._recipient = found
+        if self._recipient is None:
+            self._recipient = self._resolve(request, store)
+        return self._recipient
+
+    def account(self, request: Request, store: Store) -> Standing | None:
+        """Return the account that the recipient is, without an alias in between."""
+        if self._recipient is None:
+            self._recipient = self._resolve(request, store)
+        return self._account
+
+    def _resolve(self, request: Request, store: Store) -> Resolution:
+        self._account = None
+        address = fold(request.recipient)
+        if address is None:
+            return recipients.OUTSIDE
+        account = store.standing(address)
+        if account is not None and not account.is_aliased:  # the first step of the fixed order, in one read
+            self._account = account
+            return Resolution(recipients.Step.EXACT, address, (), address)
+        found = recipients.settle(store, address, self._delimiter)
+        if found.mailbox:
+            self._account = store.standing(found.mailbox)
         return found

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from mailhooks.policy.facts import Facts
     from mailhooks.policy.settings import Rule, Settings
     from mailhooks.store import Store
-    from mailhooks.store.model import Mailbox
     from mailhooks.wire.policy import Action, Request
 
 STATES = frozenset({"RCPT", "END-OF-MESSAGE"})
@@ -32,9 +31,10 @@ def bind(settings: Settings, facts: Facts) -> Rule:
     def rule(request: Request, store: Store, now: float) -> Action | None:  # noqa: ARG001 - every rule is called alike
         if request.state not in STATES:
             return None
+        account = facts.account(request, store)
+        if account is not None:
+            return one if account.is_full(request.size) else None
         found = facts.recipient(request, store)
-        if found.mailbox is not None:
-            return one if _is_full(store, found.mailbox, request.size) else None
         if not found.targets:
             return None
         return several if _all_full(store, found, request.size, settings.delimiter) else None
@@ -42,21 +42,13 @@ def bind(settings: Settings, facts: Facts) -> Rule:
     return rule
 
 
-def _is_full(store: Store, mailbox: Mailbox, size: int) -> bool:
-    """Tell whether a message does not fit; without an announced size it has at least one byte."""
-    if mailbox.quota is None:
-        return False
-    usage = store.usage(mailbox.address)
-    return (usage.storage if usage is not None else 0) + max(size, 1) > mailbox.quota
-
-
 def _all_full(store: Store, found: recipients.Resolution, size: int, delimiter: str) -> bool:
     seen = False
     for leaf in recipients.leaves(store, found.source, delimiter):
         if leaf.outside:
             return False
-        if leaf.mailbox is not None and leaf.mailbox.state.receives:
-            if not _is_full(store, leaf.mailbox, size):
+        if leaf.account is not None and leaf.account.state.receives:
+            if not leaf.account.is_full(size):
                 return False
             seen = True
     return seen

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from mailhooks.policy.facts import Facts
     from mailhooks.policy.settings import Rule, Settings
     from mailhooks.store import Store
-    from mailhooks.store.model import Mailbox
+    from mailhooks.store.model import Standing
     from mailhooks.wire.policy import Action, Request
 
 STATES = frozenset({"RCPT", "VRFY"})
@@ -34,9 +34,10 @@ def bind(settings: Settings, facts: Facts) -> Rule:
     def rule(request: Request, store: Store, now: float) -> Action | None:  # noqa: ARG001 - every rule is called alike
         if request.state not in STATES:
             return None
+        account = facts.account(request, store)
+        if account is not None:
+            return None if account.state.receives else _refusal(_text(account))
         found = facts.recipient(request, store)
-        if found.mailbox is not None:
-            return None if found.mailbox.state.receives else _refusal(_text(found.mailbox))
         return _of_alias(store, found, delimiter) if found.targets else None
 
     return rule
@@ -46,17 +47,17 @@ def _of_alias(store: Store, found: recipients.Resolution, delimiter: str) -> Act
     """Refuse an alias of which all accounts are silent; a text on which they agree is theirs to say."""
     texts: set[str] = set()
     for leaf in recipients.leaves(store, found.source, delimiter):
-        if leaf.outside or (leaf.mailbox is not None and leaf.mailbox.state.receives):
+        if leaf.outside or (leaf.account is not None and leaf.account.state.receives):
             return None
-        if leaf.mailbox is not None:
-            texts.add(_text(leaf.mailbox))
+        if leaf.account is not None:
+            texts.add(_text(leaf.account))
     if not texts:
         return None  # nobody at all: virtual_alias_maps does not know the address, so Postfix refuses it
     return _refusal(texts.pop() if len(texts) == 1 else NOBODY)
 
 
-def _text(mailbox: Mailbox) -> str:
-    return mailbox.reason or TEXTS[mailbox.state]
+def _text(account: Standing) -> str:
+    return account.reason or TEXTS[account.state]
 
 
 def _refusal(text: str) -> Action:

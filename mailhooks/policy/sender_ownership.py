@@ -34,11 +34,11 @@ def bind(settings: Settings, facts: Facts) -> Rule:  # noqa: ARG001 - every rule
         if not request.sasl_username or request.state not in STATES:
             return None
         login = fold(request.sasl_username)
-        account = store.mailbox(login) if login is not None else None
-        if login is None or account is None:
+        state = store.state(login) if login is not None else None
+        if login is None or state is None:
             return NO_ACCOUNT
-        if not account.state.sends:
-            return Reject(550, "5.7.1", account.reason or MAY_NOT_SEND)
+        if not state.sends:
+            return _may_not_send(store, login)
         if not request.sender:
             return null_sender
         sender = fold(request.sender)
@@ -47,3 +47,8 @@ def bind(settings: Settings, facts: Facts) -> Rule:  # noqa: ARG001 - every rule
         return None
 
     return rule
+
+
+def _may_not_send(store: Store, login: str) -> Action:
+    account = store.standing(login)
+    return Reject(550, "5.7.1", (account.reason if account is not None else "") or MAY_NOT_SEND)

@@ -1,4 +1,4 @@
-"""What SMTP asks about an account with every command, each in one read: may it send, does it take a message now?
+"""What SMTP asks about an account with every command, in one read: may it send, and does it take a message now.
 
 A whole ``Mailbox`` and its ``Usage`` say the same and cost three times as much: policy answers are never remembered, so
 that these are read for every recipient.
