@@ -61,7 +61,7 @@ def restore(
             for ending in ("-wal", "-shm"):  # whose changes _old_number has just brought into the old file, if it could
                 Path(f"{path}{ending}").unlink(missing_ok=True)
             new.replace(path)
-            uselock.note(lock, path)
+            uselock.note(lock, uselock.mark(path.stat()))
     finally:
         uselock.free(lock)
 

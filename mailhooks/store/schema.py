@@ -55,7 +55,7 @@ def create(path: Path) -> None:
     try:
         if not os.path.lexists(path):
             _create(path)
-            uselock.note(lock, path)
+            uselock.note(lock, uselock.mark(path.stat()))
     except (OSError, sqlite3.Error) as error:
         raise Unavailable(f"cannot make the store {path}: {error}") from error
     finally:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 APPLICATION_ID = 0x6D686B73  # "mhks": a SQLite file of something else is not taken for a store
 PAGE_BYTES = 4096
+HEADER_BYTES = 100  # https://www.sqlite.org/fileformat.html, section 1.3
 CACHE_KIB = 16_384  # of each handle; the rest is the kernel's page cache, which costs this process nothing
 RETRY_SECONDS = 0.25  # between two attempts to open a store that is away: an outage must not cost CPU
 LOG_LIMIT = 12 * 2**20  # bytes of write-ahead log at which it is truncated, to keep it below 16 MB
@@ -54,7 +55,6 @@ class Database:
         self._run: Callable[..., sqlite3.Cursor] = self._resume
         self._file = (0, 0)  # device and inode of what is open
         self._size = 0
-        self._log_file = 0  # inode of the write-ahead log of what is open
         self._lock = -1
         self._held = False
         self._retry_at = 0.0
@@ -137,8 +137,9 @@ class Database:
         self._retry_at = now + RETRY_SECONDS
         before = self.path.stat()
         self._lock = uselock.share(self.path)
-        if uselock.noted(self._lock) != uselock.mark(before):
-            self._follow()
+        file = uselock.mark(before)
+        if uselock.noted(self._lock)[0] != file:
+            self._take_up(file)
         connection = connect(self.path, self._busy_ms)
         self._connection = connection
         cursor = connection.cursor()
@@ -150,18 +151,28 @@ class Database:
             raise Unavailable(f"the store {self.path} is being replaced")
         self._file = (after.st_ino, after.st_dev)
         self._size = after.st_size
-        self._log_file = self._log_path.stat().st_ino
+        if uselock.noted(self._lock) != (file, log := uselock.mark(self._log_path.stat())):
+            uselock.note(self._lock, file, log)
         self._log_limit = LOG_LIMIT
         self.generation += 1
 
-    def _follow(self) -> None:
-        """Take up a file that is not the noted one, once nobody has that open, and not with its log."""
+    def _take_up(self, file: str) -> None:
+        """Take up a store that is not the noted one, once nobody has that open, and with its own log only.
+
+        The log that lies there may hold changes of the file that was moved away. It is kept under that file's name,
+        and is put back when the file is.
+        """
         self._unlock()
         self._lock = uselock.own(self.path)
-        if self._log_path.exists() and self._log_path.stat().st_ino == self._log_file:
-            self._log_path.replace(f"{self._log_path}.replaced")
-            Path(f"{self.path}-shm").unlink(missing_ok=True)
-        uselock.note(self._lock, self.path)
+        check_header(self.path)
+        old, log = uselock.noted(self._lock)
+        if self._log_path.exists() and uselock.mark(self._log_path.stat()) == log:
+            self._log_path.replace(f"{self._log_path}.{old}")
+        kept = Path(f"{self._log_path}.{file}")
+        if kept.exists() and not self._log_path.exists():
+            kept.replace(self._log_path)
+        Path(f"{self.path}-shm").unlink(missing_ok=True)  # SQLite makes it anew of the log
+        uselock.note(self._lock, file)
         self._unlock()
         self._lock = uselock.share(self.path)
 
@@ -265,6 +276,17 @@ def connect(path: Path, busy_ms: int) -> sqlite3.Connection:
         connection.close()
         raise
     return connection
+
+
+def check_header(path: Path) -> None:
+    """Make sure that a file which nobody has open is a store, by its first bytes. Raises Unavailable, OSError.
+
+    Not for a file that is open: closing it here would drop the locks that SQLite has on it (fcntl(2)).
+    """
+    with path.open("rb") as stream:
+        header = stream.read(HEADER_BYTES)
+    if header[:16] != b"SQLite format 3\0" or header[68:72] != APPLICATION_ID.to_bytes(4, "big"):
+        raise Unavailable(f"{path} is no mailhooks store")
 
 
 def check_kind(path: Path, run: Callable[..., sqlite3.Cursor]) -> None:

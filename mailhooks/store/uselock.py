@@ -6,8 +6,9 @@ replaced under open handles (two files would share one write-ahead log, and dest
 
 flock(2) belongs to the open file, not to the process, so two handles of one process count as two.
 
-The lock file also says which file (device and inode) is the one to be opened. Whoever finds another one at the path
-owns the lock once before opening it, and notes it: so nobody opens a new file while somebody has the old one open.
+The lock file also says which file (device and inode) is the one to be opened, and which write-ahead log is its own.
+Whoever finds another one at the path owns the lock once before opening it, and notes it: so nobody opens a new file
+while somebody has the old one open, or with the old one's log.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING
 
 from mailhooks.store.errors import Unavailable
 
-MAX_NOTE = 64  # bytes: two numbers of 64 bits
+MAX_NOTE = 100  # bytes: four numbers of 64 bits
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,19 +35,20 @@ def own(path: Path) -> int:
     return _lock(path, fcntl.LOCK_EX, "is in use by the daemon or another command")
 
 
-def noted(lock: int) -> str:
-    """Return which file was last noted as the one to be opened."""
-    return os.pread(lock, MAX_NOTE, 0).decode("ascii", "replace").strip()
+def noted(lock: int) -> tuple[str, str]:
+    """Return which file was last noted as the one to be opened, and which log as its own ("" for none)."""
+    file, _, log = os.pread(lock, MAX_NOTE, 0).decode("ascii", "replace").strip().partition(" ")
+    return file, log
 
 
-def note(lock: int, path: Path) -> None:
-    """Note the file at the path as the one to be opened; for who owns the lock. Raises OSError."""
-    os.pwrite(lock, mark(path.stat()).ljust(MAX_NOTE).encode(), 0)
+def note(lock: int, file: str, log: str = "") -> None:
+    """Note the file to be opened (who owns the lock) or its log (who has that file open). Raises OSError."""
+    os.pwrite(lock, f"{file} {log}".ljust(MAX_NOTE).encode(), 0)
 
 
 def mark(file: os.stat_result) -> str:
     """Spell device and inode as they are noted."""
-    return f"{file.st_dev} {file.st_ino}"
+    return f"{file.st_dev}-{file.st_ino}"
 
 
 def free(lock: int) -> None:
