@@ -70,10 +70,11 @@ def check(url: str, *, key_file: Path | None = None) -> list[str]:
     """Look for damage; return a sentence for each finding, none when all is well. Raises Unavailable."""
     path = sqlite_path(url)
     with _using(path), _opened(path, "cannot check") as connection:
-        findings = [f"damaged: {row[0]}" for row in connection.execute(f"PRAGMA integrity_check({MAX_FINDINGS})")]
-        findings = [each for each in findings if each != "damaged: ok"]
+        findings = _damage(connection)
+        if findings:
+            return findings  # anything else would be read out of the damage
         broken = connection.execute("PRAGMA foreign_key_check").fetchmany(MAX_FINDINGS)
-        findings += [f"a row of {table} names a {parent} that does not exist" for table, _, parent, _ in broken]
+        findings = [f"a row of {table} names a {parent} that does not exist" for table, _, parent, _ in broken]
         version = connection.execute("PRAGMA user_version").fetchone()[0]
         if version != schema.current():
             return [*findings, str(sqlite.wrong_schema(path, version, schema.current()))]
@@ -81,6 +82,14 @@ def check(url: str, *, key_file: Path | None = None) -> list[str]:
         findings += [f"the alias {name} has no targets" for (name,) in empty]
         key_check = connection.execute("SELECT key_check FROM meta").fetchone()[0]
         return findings + _check_key(key_check, key_file)
+
+
+def _damage(connection: sqlite3.Connection) -> list[str]:
+    try:
+        found = connection.execute(f"PRAGMA integrity_check({MAX_FINDINGS})").fetchall()
+    except sqlite3.DatabaseError as error:
+        return [f"damaged: {error}"]
+    return [f"damaged: {line}" for (line,) in found if line != "ok"]
 
 
 def _check_key(key_check: bytes | None, key_file: Path | None) -> list[str]:
