@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from mailhooks.store.model import Alias
 
 _FORMATS = {"source": display, "targets": lambda targets: ", ".join(map(display, targets))}
-_posting = click.Choice(Posting, case_sensitive=False)
+_posting = WordType(Posting)
 
 
 @click.group()
@@ -75,7 +75,12 @@ def set_(session: Session, source: str, targets: tuple[str, ...], posting: Posti
     if not targets and posting is None:
         raise click.UsageError("nothing to change: give targets or --posting")
     with session.changing() as change:
-        change.set_alias(render(source), targets=[render(target) for target in targets] or None, posting=posting, keep_dangling=keep_dangling)
+        change.set_alias(
+            render(source),
+            targets=[render(target) for target in targets] or None,
+            posting=posting,
+            keep_dangling=keep_dangling,
+        )
 
 
 @command.command()

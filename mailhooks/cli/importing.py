@@ -58,7 +58,7 @@ def seed_(
         for problem in error.problems[:-1]:
             say(problem)
         raise BadInput(error.problems[-1]) from error
-    sys.stdout.write("".join(f"{line}\n" for line in loaded.report))
+    sys.stdout.writelines(_would(line) if dry_run else f"{line}\n" for line in loaded.report)
     for line in loaded.warnings:
         say(f"warning: {line}")
     for name in others:
@@ -72,6 +72,10 @@ def _load(session: Session, files: dict[str, list[str]], options: seed.Options) 
             loaded = seed.load(store, change, files, options)
         settle()
     return loaded
+
+
+def _would(line: str) -> str:
+    return line.replace(": made ", ": would make ", 1) + "\n"
 
 
 class _RehearsedError(Exception):

@@ -59,7 +59,7 @@ class Session:
     @contextmanager
     def opened(self) -> Iterator[Store]:
         """Open the store to change it; it is made at need."""
-        self._make_state_directory()
+        self.make_state_directory()
         with self.owner(), self._open(create=True) as store:
             yield store
 
@@ -90,7 +90,7 @@ class Session:
         finally:
             store.close()
 
-    def _make_state_directory(self) -> None:
+    def make_state_directory(self) -> None:
         """Make the directory of a store that is about to be made, for the user that the daemon runs as."""
         directory = self.state_directory
         if directory.exists():

@@ -152,7 +152,7 @@ class Draft:
                 continue
             try:
                 user = users.parse(line)
-                address = self._address(user.login)
+                address = user.login if user.login in mailboxes else self._address(user.login)
                 if user.hash is not None:
                     user.hash = check_hash(user.hash)
             except (HashError, ValueError) as error:

@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING
 
 from mailhooks.address import render
 from mailhooks.seed.draft import Draft, Options
-from mailhooks.seed.files import NAMES, SeedError
+from mailhooks.seed.files import SeedError
 from mailhooks.seed.journal import Journal
 from mailhooks.store import Refused
 from mailhooks.store.model import State
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from mailhooks.seed.draft import MailboxDraft
     from mailhooks.seed.users import User
     from mailhooks.store import Change, Store
@@ -29,7 +31,7 @@ __all__ = ["Loaded", "Options", "load"]
 class Loaded:
     """What became of each line, and how many things were made."""
 
-    report: list[str]
+    report: Iterable[str]
     warnings: list[str]
     made: int
 
@@ -47,7 +49,7 @@ def load(store: Store, change: Change, files: dict[str, list[str]], options: Opt
         change.check()
     except Refused as error:
         raise SeedError(_located(draft, str(error))) from error
-    return Loaded(_in_order(journal.report), _in_order(journal.warnings), loader.made)
+    return Loaded(journal.lines(), journal.warnings, loader.made)
 
 
 class _Loader:
@@ -102,12 +104,18 @@ class _Loader:
         for draft in new:
             user = draft.user
             if draft.listed:
-                self._says("mailboxes", draft.listed, f"made mailbox {draft.address}")
+                text = f"made mailbox {draft.address}"
+                self._says("mailboxes", draft.listed, text if user else f"{text}, which receives only")
             if user is None:
                 self._change.add_mailbox(render(draft.address))
                 continue
             self._change.add_mailbox(
-                render(draft.address), name=user.name, quota=user.quota, password=user.hash, state=user.state, allow=user.allow
+                render(draft.address),
+                name=user.name,
+                quota=user.quota,
+                password=user.hash,
+                state=user.state,
+                allow=user.allow,
             )
             self._says("users", draft.line, f"made {_described(draft.address, user)}")
 
@@ -150,7 +158,9 @@ class _Loader:
                 differs = before != (draft.username, draft.password)
                 self._kept("relay-sasl", draft.line, text, differs=differs)
                 continue
-            self._change.add_relay(draft.nexthop, username=draft.username, password=draft.password, sender=render(draft.sender))
+            self._change.add_relay(
+                draft.nexthop, username=draft.username, password=draft.password, sender=render(draft.sender)
+            )
             self._made("relay-sasl", draft.line, text)
 
     def _made(self, file: str, line: int, text: str) -> None:
@@ -185,14 +195,3 @@ def _located(draft: Draft, problem: str) -> str:
     lines = (alias.line for source, alias in draft.aliases.items() if source in problem)
     line = next(lines, None)
     return problem if line is None else f"aliases:{line}: {problem}"
-
-
-def _in_order(lines: list[str]) -> list[str]:
-    """Sort by file and line, for the parts were made in another order."""
-    order = {name: at for at, name in enumerate(NAMES)}
-
-    def key(text: str) -> tuple[int, int]:
-        file, line, _ = text.split(":", 2)
-        return order[file], int(line)
-
-    return sorted(lines, key=key)

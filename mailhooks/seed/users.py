@@ -17,9 +17,10 @@ from dataclasses import dataclass, field
 from mailhooks.seed.tables import spell
 from mailhooks.store.model import ALL_SERVICES, Mailbox, Service, State
 
+FIELDS = 8
 MAX_BYTES = 2**63 - 1  # what the store keeps
 
-_LINE = re.compile(r'((?:"(?:[^"\\]|\\.)*"@)?[^:]*)(?::([^:]*))?(?::(.*))?', re.DOTALL)
+_QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"@')
 _SIZE = re.compile(r"(\d{1,19})([bkmgt]?)(?:i?b)?", re.IGNORECASE | re.ASCII)
 _UNITS = {"b": 1, "k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40}
 _NO_HASH = frozenset(("", "!", "*", "x", "!!"))  # as shadow(5) locks an account
@@ -42,19 +43,16 @@ class User:
 
 def parse(line: str) -> User:
     """Read one line. Raises ValueError with what is wrong; the hash stands in no message."""
-    match = _LINE.fullmatch(line)
-    if not match or match[2] is None:
+    login = _QUOTED.match(line)
+    at = login.end() if login else 0
+    found = line[at:].split(":", FIELDS - 1)
+    if len(found) < 2 or (line[0] == '"' and not login):  # noqa: PLR2004 - name and hash
         raise ValueError(
             "is no line of a passwd-file: expected user:{SCHEME}hash:uid:gid:gecos:home:shell:extra fields"
         )
-    user = User(match[1], None if match[2] in _NO_HASH else match[2])
-    if not match[3]:
-        return user
-    rest = match[3].split(":", 5)
-    rest += [""] * (6 - len(rest))
-    uid, gid, gecos, home, shell, extra = rest
-    user.name = gecos.strip()
-    unused = [name for name, value in (("uid", uid), ("gid", gid), ("home", home), ("shell", shell)) if value]
+    name, hashed, uid, gid, gecos, home, shell, extra = found + [""] * (FIELDS - len(found))
+    user = User(line[:at] + name, None if hashed in _NO_HASH else hashed, gecos.strip())
+    unused = [what for what, value in (("uid", uid), ("gid", gid), ("home", home), ("shell", shell)) if value]
     for word in extra.split():
         key, _, value = word.partition("=")
         if not _take(user, key, value):
