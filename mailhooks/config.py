@@ -267,7 +267,7 @@ def _convert(hint: Any, value: Any, where: str) -> Any:  # noqa: PLR0911 - one r
     return value
 
 
-_NAMES = {str: "a text", int: "a whole number", float: "a number", bool: "true or false"}
+_NAMES: dict[type, str] = {str: "a text", int: "a whole number", float: "a number", bool: "true or false"}
 
 
 def _kind(value: Any) -> str:

@@ -9,7 +9,7 @@ import click
 from mailhooks.address import display, render
 from mailhooks.cli.output import Row, details, json_option, listing
 from mailhooks.cli.session import Session, pass_session
-from mailhooks.cli.values import ADDRESS, DOMAIN, SOURCE
+from mailhooks.cli.values import ADDRESS, DOMAIN, SOURCE, WordType
 from mailhooks.store import NotFound
 from mailhooks.store.model import Posting
 

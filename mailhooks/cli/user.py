@@ -13,7 +13,7 @@ from mailhooks.cli.output import Formats, Row, details, json_option, listing, si
 from mailhooks.cli.owner import root_again
 from mailhooks.cli.removal import homes_of, removing
 from mailhooks.cli.session import Session, pass_session
-from mailhooks.cli.values import ADDRESS, DOMAIN, LINE, MAILBOX_SIZE, SERVICES, UNTIL
+from mailhooks.cli.values import ADDRESS, DOMAIN, LINE, MAILBOX_SIZE, SERVICES, UNTIL, WordType
 from mailhooks.store import NotFound
 from mailhooks.store.model import Mailbox, Service, State
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from mailhooks.store import Store
 
 _FORMATS: Formats = {"address": display, "quota": size}
-_state = click.Choice(State, case_sensitive=False)
+_state = WordType(State)
 
 
 @click.group()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from datetime import UTC, datetime, timedelta
+from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -14,10 +15,6 @@ from mailhooks.store.model import ALL_SERVICES, Service
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    ParamType = click.ParamType[Any]
-else:
-    ParamType = click.ParamType  # generic since click 8.2 only
 
 MAX_BYTES = 2**63 - 1  # what the store keeps, and far more than any disk
 MAX_TEXT = 1000  # characters of a name, reason or label: it is shown in one line
@@ -35,7 +32,7 @@ _SPANS = {
 }
 
 
-class Kind(ParamType):
+class Kind(click.ParamType[Any]):
     """A kind of value: a name for --help, and a function that raises ValueError with the cure."""
 
     def __init__(self, name: str, parse: Callable[[str], Any]) -> None:
@@ -170,3 +167,14 @@ SOME_SERVICES = Kind("services", some_services)
 NETWORKS = Kind("networks", networks)
 LINE = Kind("text", line)
 SCOPE = Kind("user|@domain|@GLOBAL", scope)
+
+
+class WordType(click.Choice[Any]):
+    """One of the members of an enumeration, named by their values: click itself would take the members' names."""
+
+    def __init__(self, words: type[Enum]) -> None:
+        super().__init__(words)
+
+    def normalize_choice(self, choice: Any, ctx: click.Context | None) -> str:  # noqa: ARG002 - click's signature
+        """Spell a member or what was typed."""
+        return str(choice.value if isinstance(choice, Enum) else choice).lower()

@@ -80,6 +80,7 @@ class Server:
 
     machine: Machine
     settings: dict[str, dict[str, Any]] = field(default_factory=dict)  # more lines for mailhooks.toml
+    pop3: bool = False
 
     def __post_init__(self) -> None:
         base = self.machine.root / "var/tmp"
@@ -143,10 +144,6 @@ class Server:
             self._greets(name) for name in ("smtp", "submission", "imap", "sieve", "spamd") if self.listens(name)
         )
 
-    def listens(self, service: str) -> bool:
-        """Tell whether this server offers a service at all."""
-        return self.settings.get("server", {}).get("ports", {}).get(service, 1) != 0
-
     def _greets(self, service: str) -> bool:
         try:
             with socket.create_connection(("127.0.0.1", self.port[service]), 5) as connection:
@@ -176,18 +173,15 @@ class Server:
         return self.host_root / path
 
     def _write_configuration(self) -> None:
-        ports = {name: self.port[name] for name in SERVICES if name not in ("pop3", "pop3s")}
-        given = self.settings.get("server", {})
-        server = {"root": str(self.root), "interface": "127.0.0.1", "hostname": "mail.example1.com"}
+        ports = {name: self.port[name] for name in SERVICES if self.pop3 or "pop3" not in name}
         tables: dict[str, dict[str, Any]] = {
             "store": {"url": f"sqlite:///{self.root}/var/lib/mailhooks/mailhooks.db"},
             "listen": {"http": [f"tcp:{self.port['http']}:interface=127.0.0.1"]},
-            "server": server | {key: value for key, value in given.items() if key != "ports"},
-            "server.ports": ports | {name: self.port[name] for name in given.get("ports", {})} | given.get("ports", {}),
+            "server": {"root": str(self.root), "interface": "127.0.0.1", "hostname": "mail.example1.com"},
+            "server.ports": ports,
         }
         for name, values in self.settings.items():
-            if name != "server":
-                tables.setdefault(name, {}).update(values)
+            tables.setdefault(name, {}).update(values)
         path = self.host("etc/mailhooks/mailhooks.toml")
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(

@@ -11,7 +11,7 @@ from sieve import ManageSieve
 
 @pytest.fixture(scope="module")
 def server(machine):
-    with Server(machine, {"server": {"ports": {"pop3": 1, "pop3s": 1}}}) as running:
+    with Server(machine, pop3=True) as running:
         running.furnish()
         yield running
 
