@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum, StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from mailhooks.address import split_extension, with_extension
 
@@ -41,9 +41,11 @@ class Step(StrEnum):
     OUTSIDE = "outside"  # its domain is none of ours
 
 
-@dataclass(frozen=True, slots=True)
-class Resolution:
-    """One step from an address towards its mailboxes: a mailbox, or targets, or neither when it is not known here."""
+class Resolution(NamedTuple):
+    """One step from an address towards its mailboxes: a mailbox, or targets, or neither when it is not known here.
+
+    A tuple, for one is made with every lookup, and a frozen dataclass takes twice as long.
+    """
 
     step: Step
     source: str = ""  # the row that matched: an address or "@domain"; for an alias domain the address it stands for
