@@ -26,11 +26,11 @@ def command() -> None:
 
 @command.command()
 @click.argument("address")
-@click.option("--sender", default="", help="The envelope sender; none is the null sender.")
+@click.option("--sender", help="The envelope sender; left out: the login's own address, from outside the null sender.")
 @click.option("--login", default="", help="As on submission, after this login.")
 @click.option("--size", type=click.IntRange(0), default=0, help="The size in bytes that the client announces.")
 @pass_session
-def rcpt(session: Session, address: str, sender: str, login: str, size: int) -> None:
+def rcpt(session: Session, address: str, sender: str | None, login: str, size: int) -> None:
     """Explain RCPT TO:<ADDRESS>."""
     policy, delimiter = _policy(session.config), session.config.mail.recipient_delimiter
     with session.reading() as store:
