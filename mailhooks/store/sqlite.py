@@ -34,7 +34,10 @@ CACHE_KIB = 16_384  # of each handle; the rest is the kernel's page cache, which
 RETRY_SECONDS = 0.25  # between two attempts to open a store that is away: an outage must not cost CPU
 LOG_LIMIT = 12 * 2**20  # bytes of write-ahead log at which it is truncated, to keep it below 16 MB
 LOG_STEP = 4 * 2**20  # growth after which a truncation that failed is tried again
-LOG_WAIT_MS = 500  # how long a truncation waits for readers; each renews every 20 ms
+# How long a truncation waits for readers, each of which renews every 20 ms. In many short tries: SQLite picks the read
+# mark that it waits for once in each, and a reader that renews onto that very mark would never let it come free.
+LOG_WAIT_MS = 50
+LOG_TRIES = 10
 
 
 class Database:
@@ -253,7 +256,7 @@ class Database:
             if size < self._log_limit:
                 return
             self._run(f"PRAGMA busy_timeout = {LOG_WAIT_MS}")
-            busy = self._run("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+            busy = all(self._run("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0] for _ in range(LOG_TRIES))
             self._run(f"PRAGMA busy_timeout = {self._busy_ms}")
         except (OSError, sqlite3.Error) as error:
             self._fail(error)  # the commit before it stands

@@ -23,6 +23,12 @@ def add(store, *aliases):
             change.add_alias(source, targets)
 
 
+def add_one_by_one(store, aliases):
+    for source, *targets in aliases:
+        with store.change("test") as change:
+            change.add_alias(source, targets, keep_dangling=True)
+
+
 LOOPS = [
     [("a@e.com", "b@e.com"), ("b@e.com", "a@e.com")],
     [("a@e.com", "b@e.com"), ("b@e.com", "c@e.com"), ("c@e.com", "bob@e.com", "a@e.com")],
@@ -41,9 +47,7 @@ def test_loops_are_refused_in_one_change_and_over_several(hosted, aliases):
         add(hosted, *aliases)
     assert list(hosted.aliases()) == []
     with pytest.raises(Refused, match=r"loop|leads to itself|does not exist"):
-        for source, *targets in aliases:
-            with hosted.change("test") as change:
-                change.add_alias(source, targets, keep_dangling=True)
+        add_one_by_one(hosted, aliases)
 
 
 def test_naming_oneself_keeps_a_copy(hosted):
@@ -53,7 +57,7 @@ def test_naming_oneself_keeps_a_copy(hosted):
 
 
 def test_naming_oneself_without_a_mailbox_is_a_target_that_does_not_exist(hosted):
-    with pytest.raises(Refused, match="no mailbox|does not exist"):
+    with pytest.raises(Refused, match=r"no mailbox|does not exist"):
         add(hosted, ("a@e.com", "a+x@e.com"))
 
 
@@ -92,7 +96,7 @@ def test_the_expansion_is_bounded_through_nested_lists(hosted):
     add(hosted, *parts, ("three@e.com", *(f"p{n}@e.com" for n in range(3))))
     with pytest.raises(Refused, match="expand to 1200 targets"):
         add(hosted, ("all@e.com", *(f"p{n}@e.com" for n in range(4))))
-    with pytest.raises(Refused, match="three@e.com would expand to 1001"), hosted.change("test") as change:
+    with pytest.raises(Refused, match=r"three@e.com would expand to 1001"), hosted.change("test") as change:
         change.set_alias("p0@e.com", targets=[f"v{m}@example.net" for m in range(401)])
 
 

@@ -125,7 +125,7 @@ def test_check_finds_damage(store, store_url, path):
     assert any(finding.startswith("damaged") for finding in check(store_url))
 
 
-def test_an_upgrade_applies_what_is_missing_once(store, store_url, path, monkeypatch):
+def test_an_upgrade_applies_what_is_missing_once(store, store_url, monkeypatch):
     store.close()
     assert upgrade(store_url) == (1, 1)
     more = (*schemas.migrations(), (2, "CREATE TABLE extra (a TEXT) STRICT;\nINSERT INTO extra VALUES ('x;y');\n"))

@@ -6,7 +6,7 @@ import sqlite3
 
 import pytest
 
-from mailhooks.store import NotFound, Refused, State
+from mailhooks.store import NotFound, Refused, State, open_store
 
 
 @pytest.fixture
@@ -92,17 +92,27 @@ REFUSED = [
 @pytest.mark.parametrize(("reason", "write"), REFUSED, ids=range(len(REFUSED)))
 def test_refused_with_the_reason_and_nothing_is_changed(hosted, reason, write):
     before = everything(hosted)
-    with pytest.raises(Refused, match=reason), hosted.change("test") as change:
-        change.add_mailbox("other@example1.com")
-        write(change)
+
+    def attempt():
+        with hosted.change("test") as change:
+            change.add_mailbox("other@example1.com")
+            write(change)
+
+    with pytest.raises(Refused, match=reason):
+        attempt()
     assert everything(hosted) == before
 
 
 def test_any_error_within_a_change_undoes_it(hosted):
     before = everything(hosted)
-    with pytest.raises(ZeroDivisionError), hosted.change("test") as change:
-        change.remove_domain("example1.com", force=True)
-        1 / 0  # noqa: B018
+
+    def attempt():
+        with hosted.change("test") as change:
+            change.remove_domain("example1.com", force=True)
+            1 / 0  # noqa: B018
+
+    with pytest.raises(ZeroDivisionError):
+        attempt()
     assert everything(hosted) == before
 
 
@@ -193,7 +203,7 @@ def test_removing_an_alias_that_others_name_is_refused_unless_they_change_too(ho
     with hosted.change("test") as change:
         change.add_alias("inner@example1.com", ["adam@example1.com"])
         change.add_alias("outer@example1.com", ["inner@example1.com", "bob@example1.com"])
-    with pytest.raises(Refused, match="outer@example1.com"), hosted.change("test") as change:
+    with pytest.raises(Refused, match=r"outer@example1.com"), hosted.change("test") as change:
         change.remove_alias("inner@example1.com")
     with hosted.change("test") as change:
         change.remove_alias("inner@example1.com")
@@ -202,8 +212,6 @@ def test_removing_an_alias_that_others_name_is_refused_unless_they_change_too(ho
 
 
 def test_the_audit_log_says_who_when_what_and_no_secret(store_url, key_file):
-    from mailhooks.store import open_store
-
     store = open_store(store_url, key_file=key_file, create=True, clock=lambda: 1234.0)
     with store.change("root") as change:
         change.add_domain("example1.com")
@@ -243,7 +251,7 @@ def test_relay_passwords_are_sealed_and_found_exactly(hosted, store_url):
     with hosted.change("test") as change:
         change.add_relay("[relay.example]:587", username="u", password="changed")
     assert hosted.relay_credentials("[relay.example]:587") == ("u", "changed")
-    with pytest.raises(Refused, match="second.example"), hosted.change("test") as change:
+    with pytest.raises(Refused, match=r"second.example"), hosted.change("test") as change:
         change.add_relay("third.example", username="w", password="x", sender="@example1.com")
     with hosted.change("test") as change:
         change.remove_relay("[relay.example]:587")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mailhooks.store import ALL_SERVICES, NotFound, Posting, Refused, Service, State
+from mailhooks.store import ALL_SERVICES, NotFound, Posting, Refused, Service, State, Store
 
 
 @pytest.fixture
@@ -52,9 +52,8 @@ def test_domains_in_both_kinds(small):
     assert [each.name for each in small.domains()] == ["example.org", "example1.com"]
 
 
-def test_a_state_runs_out_by_itself(store_url, key_file, store):
-    from mailhooks.store import Store
-
+@pytest.mark.usefixtures("store")
+def test_a_state_runs_out_by_itself(store_url, key_file):
     now = [1000.0]
     handle = Store(store_url, key_file=key_file, clock=lambda: now[0])
     with handle.change("test") as change:
@@ -154,7 +153,7 @@ def test_counts_follow_every_change(small):
 
 
 def test_an_unknown_thing_is_named(small):
-    with pytest.raises(NotFound, match="no mailbox nobody@example1.com"), small.change("test") as change:
+    with pytest.raises(NotFound, match=r"no mailbox nobody@example1.com"), small.change("test") as change:
         change.set_password("nobody@example1.com", None)
     with pytest.raises(Refused, match="no store"):
         type(small)("mysql://x")

@@ -1,8 +1,9 @@
-"""The file under an open handle: moved, replaced, overwritten, locked; never an old answer, and well again by itself."""
+"""The file under an open handle: moved, replaced, overwritten, locked; never an old answer, well again by itself."""
 
 from __future__ import annotations
 
 import os
+import sqlite3
 import subprocess
 import sys
 import textwrap
@@ -11,7 +12,15 @@ from pathlib import Path
 
 import pytest
 
-from mailhooks.store import Store, Unavailable, open_store, restore
+from mailhooks.store import Store, Unavailable, backup, open_store, restore
+
+HOLDER = """
+import sqlite3, sys
+connection = sqlite3.connect(sys.argv[1], isolation_level=None)
+connection.execute("BEGIN IMMEDIATE")
+print("held", flush=True)
+sys.stdin.read()
+"""
 
 
 @pytest.fixture
@@ -87,15 +96,20 @@ def test_a_write_to_a_moved_store_is_refused(small, path):
 
 
 def test_moved_away_in_the_middle_of_a_change(small, path):
-    with pytest.raises(Unavailable), small.change("test") as change:
-        change.add_mailbox("bob@example1.com")
-        path.rename(path.with_suffix(".aside"))
+    def attempt():
+        with small.change("test") as change:
+            change.add_mailbox("bob@example1.com")
+            path.rename(path.with_suffix(".aside"))
+
+    with pytest.raises(Unavailable):
+        attempt()
     path.with_suffix(".aside").rename(path)
     retried(small)
     assert not small.has_mailbox("bob@example1.com")
 
 
-def test_nothing_new_is_made_where_only_a_log_lies(small, path, store_url):
+@pytest.mark.usefixtures("small")
+def test_nothing_new_is_made_where_only_a_log_lies(path, store_url):
     path.rename(path.with_suffix(".aside"))
     with pytest.raises(Unavailable, match="log"):
         open_store(store_url, create=True)
@@ -184,8 +198,6 @@ def test_overwritten_in_place(reader, small, path):
 
 
 def test_another_database_is_no_store(tmp_path):
-    import sqlite3
-
     raw = sqlite3.connect(tmp_path / "other.db")
     raw.execute("CREATE TABLE mailbox (address)")
     raw.close()
@@ -194,8 +206,6 @@ def test_another_database_is_no_store(tmp_path):
 
 
 def test_a_newer_schema_is_an_outage_that_says_so(small, reader, path, store_url):
-    import sqlite3
-
     raw = sqlite3.connect(path)
     raw.execute("PRAGMA user_version = 99")
     raw.close()
@@ -226,14 +236,12 @@ def test_unreadable_for_the_daemons_own_user(small, path, tmp_path):
     assert done.stderr == ""
 
 
-def test_a_write_lock_held_by_another_process_stops_writes_only(small, reader, path):
+def test_a_write_lock_held_by_another_process_stops_writes_only(reader, path):
     holder = subprocess.Popen(
         [
             sys.executable,
             "-c",
-            "import sqlite3, sys\n"
-            "c = sqlite3.connect(sys.argv[1], isolation_level=None); c.execute('BEGIN IMMEDIATE')\n"
-            "print('held', flush=True); sys.stdin.read()",
+            HOLDER,
             str(path),
         ],
         stdin=subprocess.PIPE,
@@ -269,8 +277,6 @@ def test_a_reader_sees_a_commit_only_after_its_renewal(small, reader):
 
 
 def test_restore_waits_for_nobody_and_replaces_nothing_in_use(small, reader, store_url, tmp_path):
-    from mailhooks.store import backup
-
     backup(store_url, tmp_path / "backup.db")
     with small.change("test") as change:
         change.add_mailbox("bob@example1.com")
