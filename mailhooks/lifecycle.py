@@ -23,7 +23,7 @@ from mailhooks.hooks import AUTH_CLIENTS
 from mailhooks.policy import Settings, UnknownRule
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Callable, Collection, Iterable
 
     from twisted.internet.interfaces import IListeningPort
 
@@ -69,6 +69,8 @@ class Service:
         self.store = store
         self.renewal = renewal
         self.token = read_token(config)
+        self.delimiter = config.mail.recipient_delimiter
+        self.lookups = {name: self._lookup(table) for name, table in tables.TABLES.items()}
         self.bindings: list[Binding] = []
         self.listening: list[tuple[Binding, IListeningPort]] = []
         self.servers: list[Server] = []
@@ -78,10 +80,6 @@ class Service:
         self.pending: PendingLogins | None = None
         self.rules: Rules | None = None
         self.refresher: Refresher | None = None
-
-    def lookup(self, table: str, key: str) -> str | None:
-        """Answer one lookup. Raises Unavailable."""
-        return tables.TABLES[table](self.store, key, self.config.mail.recipient_delimiter)
 
     def start(self) -> None:
         """Read the store, if it is there, and listen on everything or on nothing. Raises EndpointError."""
@@ -108,6 +106,7 @@ class Service:
                 raise ConfigError(f"[policy]: {error}") from error
         later = [key for key in differences(self.config, config) if not _is_below(key, LIVE + NOT_READ)]
         self.token = token
+        self.delimiter = config.mail.recipient_delimiter
         self.config = config
         self.renewal.forget()
         if later:
@@ -141,6 +140,9 @@ class Service:
         """Cut off every connection."""
         for server in self.servers:
             server.abort()
+
+    def _lookup(self, table: Callable[[Store, str, str], str | None]) -> Callable[[str], str | None]:
+        return lambda key: table(self.store, key, self.delimiter)
 
     def _close(self, listening: Iterable[tuple[Binding, IListeningPort]]) -> None:
         for entry in list(listening):

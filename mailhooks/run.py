@@ -6,6 +6,7 @@ when the new one is bad. Signals only schedule: nothing is done inside a handler
 
 from __future__ import annotations
 
+import gc
 import os
 import resource
 import signal
@@ -47,6 +48,8 @@ def run(load: Callable[[], Config], only: Collection[str] | None = None) -> int:
     raise_file_limit()
     service = make_service(config, reactor, only)
     service.start()
+    gc.collect()
+    gc.freeze()  # what was made until now stays: the collector need not go through it again and again
     Process(reactor, service, observer, load).install()
     reactor.callWhenRunning(notify, "READY=1")
     reactor.run(installSignalHandlers=False)

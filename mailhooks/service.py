@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred
 
-from mailhooks import tables, userdb
+from mailhooks import userdb
 from mailhooks.config import ConfigError
 from mailhooks.counters import Counters
 from mailhooks.hooks import AUTH, AUTH_CLIENTS, enabled
@@ -82,22 +82,21 @@ class _Builder:
 
     def lookups(self) -> None:
         """Socketmap and tcp_table."""
-        counters = self._counters.hooks
+        counters, lookups = self._counters.hooks, self._service.lookups
         # One server for listeners that may hand out relay passwords, one for the others.
         listeners = self._hooks.get(("socketmap", ""), [])
         for private in sorted({listener.private for listener in listeners}):
             server = SocketmapServer(
                 self._reactor,
                 counters["socketmap"],
-                tables=tables.TABLES,
-                lookup=self._service.lookup,
+                tables=lookups,
                 private=private,
             )
             self._service.renewal.on_change(server.replies.clear)
             self._serve("socketmap", server, [listener for listener in listeners if listener.private is private])
         for (hook, table), listeners in self._hooks.items():
             if hook == "tcp_table":
-                one = TcpTableServer(self._reactor, counters[hook], table=table, lookup=self._service.lookup)
+                one = TcpTableServer(self._reactor, counters[hook], table=table, lookup=lookups[table])
                 self._serve(hook, one, listeners, table)
 
     def policy(self) -> None:

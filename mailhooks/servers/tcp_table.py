@@ -51,7 +51,7 @@ class TcpTableServer(Server):
         counters: HookCounters,
         *,
         table: str,
-        lookup: Callable[[str, str], str | None],
+        lookup: Callable[[str], str | None],
     ) -> None:
         super().__init__("tcp_table", clock, counters)
         self._name = table
@@ -70,7 +70,7 @@ class TcpTableServer(Server):
 
     def _answer(self, key: str) -> tuple[str, bytes]:
         try:
-            value = self._lookup(self._name, key)
+            value = self._lookup(key)
         except Unavailable:
             return "temporary", _UNAVAILABLE
         except Exception:  # noqa: BLE001 - our own fault is logged, and 400 to the client
