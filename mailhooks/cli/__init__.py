@@ -53,6 +53,13 @@ class Program(click.Group):
             return None
         return cast("click.Command", import_module(f"mailhooks.cli.{COMMANDS[cmd_name]}").command)
 
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; click itself would end the process with 1 when nobody reads stdout any more."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError as error:
+            raise errors.ReaderGone from error
+
     def main(  # type: ignore[override]  # click's overloads say no more than this
         self,
         args: Sequence[str] | None = None,

@@ -9,7 +9,7 @@ import click
 from mailhooks.address import display, render
 from mailhooks.cli.output import Row, details, json_option, listing
 from mailhooks.cli.session import Session, pass_session
-from mailhooks.cli.values import ADDRESS, DOMAIN, SOURCE, WordType
+from mailhooks.cli.values import ADDRESS, DOMAIN, POSTING, SOURCE
 from mailhooks.store import NotFound
 from mailhooks.store.model import Posting
 
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from mailhooks.store.model import Alias
 
 _FORMATS = {"source": display, "targets": lambda targets: ", ".join(map(display, targets))}
-_posting = WordType(Posting)
 
 
 @click.group()
@@ -32,7 +31,7 @@ def command() -> None:
 @command.command()
 @click.argument("source", type=SOURCE)
 @click.argument("targets", metavar="TARGET...", type=ADDRESS, nargs=-1, required=True)
-@click.option("--posting", type=_posting, default=Posting.ANYONE, show_default=True, help="Who may send to it.")
+@click.option("--posting", type=POSTING, default=Posting.ANYONE, show_default=True, help="Who may send to it.")
 @click.option("--keep-dangling", is_flag=True, help="Also take targets at domains hosted here that do not exist yet.")
 @pass_session
 def add(session: Session, source: str, targets: tuple[str, ...], posting: Posting, keep_dangling: bool) -> None:
@@ -67,7 +66,7 @@ def show(session: Session, source: str, as_json: bool) -> None:
 @command.command("set")
 @click.argument("source", type=SOURCE)
 @click.argument("targets", metavar="[TARGET...]", type=ADDRESS, nargs=-1)
-@click.option("--posting", type=_posting, help="Who may send to it.")
+@click.option("--posting", type=POSTING, help="Who may send to it.")
 @click.option("--keep-dangling", is_flag=True, help="Also take targets at domains hosted here that do not exist yet.")
 @pass_session
 def set_(session: Session, source: str, targets: tuple[str, ...], posting: Posting | None, keep_dangling: bool) -> None:

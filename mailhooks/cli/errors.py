@@ -35,6 +35,10 @@ class Negative(Exception):
     """The answer is no; the text says to what."""
 
 
+class ReaderGone(Exception):
+    """Nobody reads stdout any more: who did has seen enough (mailhooks user list | head)."""
+
+
 # The first that fits counts.
 CODES: tuple[tuple[type[Exception], int], ...] = (
     (NotFound, NEGATIVE),
@@ -54,8 +58,7 @@ def guard(run: Callable[[], Any]) -> int:
     try:
         result = run()
         sys.stdout.flush()
-    except BrokenPipeError:
-        # Who reads stdout has seen enough (mailhooks user list | head).
+    except (BrokenPipeError, ReaderGone):
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return DONE
     except click.Abort:

@@ -13,7 +13,7 @@ from mailhooks.cli.values import LINE, SOURCE
 from mailhooks.store import NotFound
 
 _for_sender = click.option(
-    "--for-sender", type=SOURCE, default="", metavar="ADDRESS|@DOMAIN", help="Only for mail of these senders."
+    "--for-sender", type=SOURCE, metavar="ADDRESS|@DOMAIN", help="Only for mail of these senders."
 )
 
 
@@ -31,14 +31,14 @@ def command() -> None:
 @credentials.password_stdin
 @_for_sender
 @pass_session
-def add(session: Session, nexthop: str, username: str, password_stdin: bool, for_sender: str) -> None:
+def add(session: Session, nexthop: str, username: str, password_stdin: bool, for_sender: str | None) -> None:
     """Store credentials, or replace those that are there. Asks for the password on a terminal."""
     if ":" in username:
         raise BadInput("a user name with a colon cannot be given to Postfix, which splits there")
     way = "password_stdin" if password_stdin else None
     password = credentials.read_password(way, what=f"{username} at {nexthop}")
     with session.changing() as change:
-        change.add_relay(nexthop, username=username, password=password, sender=render(for_sender))
+        change.add_relay(nexthop, username=username, password=password, sender=render(for_sender or ""))
 
 
 @command.command("list")
@@ -58,20 +58,20 @@ def list_(session: Session, as_json: bool) -> None:
 @click.argument("nexthop", type=LINE)
 @_for_sender
 @pass_session
-def remove(session: Session, nexthop: str, for_sender: str) -> None:
+def remove(session: Session, nexthop: str, for_sender: str | None) -> None:
     """Forget credentials."""
     with session.changing() as change:
-        change.remove_relay(nexthop, render(for_sender))
+        change.remove_relay(nexthop, render(for_sender or ""))
 
 
 @command.command()
 @click.argument("nexthop", type=LINE)
 @_for_sender
 @pass_session
-def check(session: Session, nexthop: str, for_sender: str) -> None:
+def check(session: Session, nexthop: str, for_sender: str | None) -> None:
     """Log in at the relay host with the stored credentials, and send nothing."""
     with session.reading() as store:
-        found = store.relay_credentials(nexthop.lower(), for_sender)
+        found = store.relay_credentials(nexthop.lower(), for_sender or "")
     if found is None:
         raise NotFound(
             f"there are no credentials for {nexthop}" + (f" and {display(for_sender)}" if for_sender else "")

@@ -13,7 +13,7 @@ from mailhooks.cli.output import Formats, Row, details, json_option, listing, si
 from mailhooks.cli.owner import root_again
 from mailhooks.cli.removal import homes_of, removing
 from mailhooks.cli.session import Session, pass_session
-from mailhooks.cli.values import ADDRESS, DOMAIN, LINE, MAILBOX_SIZE, SERVICES, UNTIL, WordType
+from mailhooks.cli.values import ADDRESS, DOMAIN, LINE, MAILBOX_SIZE, SERVICES, STATE, UNTIL
 from mailhooks.store import NotFound
 from mailhooks.store.model import Mailbox, Service, State
 
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from mailhooks.store import Store
 
 _FORMATS: Formats = {"address": display, "quota": size}
-_state = WordType(State)
 
 
 @click.group()
@@ -84,7 +83,7 @@ def show(session: Session, address: str, as_json: bool) -> None:
 @click.argument("address", type=ADDRESS)
 @click.option("--quota", type=MAILBOX_SIZE, help="500M, 1G, none, or default: the domain's.")
 @click.option("--name", type=LINE, help="The person's name.")
-@click.option("--state", type=_state, help="What the account may do.")
+@click.option("--state", type=STATE, help="What the account may do.")
 @click.option("--reason", type=LINE, help="Why, as those hear it who are refused.")
 @click.option("--until", type=UNTIL, help="The day on which the account is active again, or none.")
 @click.option("--allow", type=SERVICES, help="Services to log in to: imap,pop3,smtp,sieve, all or none.")

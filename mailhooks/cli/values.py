@@ -5,16 +5,20 @@ from __future__ import annotations
 import ipaddress
 import re
 from datetime import UTC, datetime, timedelta
-from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from mailhooks import address
-from mailhooks.store.model import ALL_SERVICES, Service
+from mailhooks.store.model import ALL_SERVICES, Posting, Service, State
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from enum import StrEnum
+
+    ParamType = click.ParamType[Any]
+else:
+    ParamType = click.ParamType  # generic for type checkers of new versions only
 
 MAX_BYTES = 2**63 - 1  # what the store keeps, and far more than any disk
 MAX_TEXT = 1000  # characters of a name, reason or label: it is shown in one line
@@ -32,7 +36,7 @@ _SPANS = {
 }
 
 
-class Kind(click.ParamType[Any]):
+class Kind(ParamType):
     """A kind of value: a name for --help, and a function that raises ValueError with the cure."""
 
     def __init__(self, name: str, parse: Callable[[str], Any]) -> None:
@@ -107,6 +111,18 @@ def expiry(text: str) -> float | None:
         raise ValueError(f"{text!r} is too long: expected a time like 90d, or never") from error
 
 
+def one_of(words: type[StrEnum]) -> Callable[[str], StrEnum]:
+    """Return a function that reads one of some words."""
+
+    def parse(text: str) -> StrEnum:
+        try:
+            return words(text.lower())
+        except ValueError as error:
+            raise ValueError(f"{text!r} is none of {', '.join(words)}") from error
+
+    return parse
+
+
 def services(text: str) -> frozenset[Service]:
     """Read ``imap,smtp``, ``all`` or ``none``."""
     if text.lower() == "all":
@@ -167,14 +183,5 @@ SOME_SERVICES = Kind("services", some_services)
 NETWORKS = Kind("networks", networks)
 LINE = Kind("text", line)
 SCOPE = Kind("user|@domain|@GLOBAL", scope)
-
-
-class WordType(click.Choice[Any]):
-    """One of the members of an enumeration, named by their values: click itself would take the members' names."""
-
-    def __init__(self, words: type[Enum]) -> None:
-        super().__init__(words)
-
-    def normalize_choice(self, choice: Any, ctx: click.Context | None) -> str:  # noqa: ARG002 - click's signature
-        """Spell a member or what was typed."""
-        return str(choice.value if isinstance(choice, Enum) else choice).lower()
+STATE = Kind("|".join(State), one_of(State))
+POSTING = Kind("|".join(Posting), one_of(Posting))
