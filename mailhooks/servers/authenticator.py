@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from twisted.logger import Logger
 
 from mailhooks import passdb, passwords
+from mailhooks.address import fold
 from mailhooks.log import Limited
 from mailhooks.passdb import Accepted, Candidate, Credential, Reason, Refused
 from mailhooks.store import Unavailable
@@ -112,7 +113,7 @@ class Authenticator:
         matched = asked.cached(self.cache, attempt.password, now)
         quick = None if matched else asked.quick(attempt.password)
         refused = None
-        if attempt.authzid and attempt.authzid != attempt.login:
+        if attempt.authzid and fold(attempt.authzid) != asked.user:
             refused = Refused(Reason.CREDENTIALS)  # nobody may act as another
         elif matched or quick:
             outcome = passdb.decide(self._store, asked, matched or quick, now)
