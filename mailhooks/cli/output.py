@@ -6,6 +6,7 @@ made harmless: a control character in a name must not steer the terminal that sh
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
@@ -60,8 +61,6 @@ def listing(rows: Iterable[Row], as_json: bool, formats: Formats | None = None) 
 def details(row: Row, as_json: bool, formats: Formats | None = None) -> None:
     """Print one thing, one property a line."""
     if as_json:
-        import json  # noqa: PLC0415 - only for this: every command starts faster without
-
         _write([json.dumps(row, ensure_ascii=False, indent=2)])
         return
     width = max(map(len, row)) + 2
@@ -73,8 +72,6 @@ def _write(lines: Iterable[str]) -> None:
 
 
 def _json_array(rows: Iterable[Row]) -> Iterator[str]:
-    import json  # noqa: PLC0415 - only for this: every command starts faster without
-
     before = "["
     for row in rows:
         yield before + json.dumps(row, ensure_ascii=False)

@@ -16,7 +16,7 @@ import click
 from mailhooks import config as configuration
 from mailhooks.cli import owner
 from mailhooks.cli.errors import BadInput
-from mailhooks.store import open_store
+from mailhooks.store import open_store, schema
 from mailhooks.store.url import sqlite_path
 
 if TYPE_CHECKING:
@@ -77,6 +77,7 @@ class Session:
         if not self.state_directory.is_dir():
             yield
             return
+        schema.migrations()  # read now: the owner need not be able to read this installation
         with owner.owner_of(self.state_directory):
             yield
 

@@ -64,7 +64,7 @@ def backup(session: Session, file: Path) -> None:
     """
     if os.path.lexists(file):
         raise BadInput(f"{file} is there already: choose another name")
-    with session.owner(), _beside(session) as directory, _progress("Copying") as progress:
+    with _progress("Copying") as progress, session.owner(), _beside(session) as directory:
         copy = directory / "backup.db"
         stores.backup(session.config.store.url, copy, progress=progress)
         with copy.open("rb") as source, root_again():
@@ -79,9 +79,9 @@ def restore(session: Session, file: Path) -> None:
     session.make_state_directory()
     with (
         file.open("rb") as source,
+        _progress("Restoring") as progress,
         session.owner(),
         _beside(session) as directory,
-        _progress("Restoring") as progress,
     ):
         copy = directory / file.name
         _write_new(copy, source)

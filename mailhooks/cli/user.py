@@ -69,11 +69,13 @@ def list_(session: Session, domain: str | None, as_json: bool) -> None:
 @pass_session
 def show(session: Session, address: str, as_json: bool) -> None:
     """Show everything about one account, except its secrets."""
+    from mailhooks.passwords import scheme_of  # noqa: PLC0415 - loads the hash libraries, only needed here
+
     with session.reading() as store:
         mailbox = store.mailbox(address)
         if mailbox is None:
             raise NotFound(f"there is no account {display(address)}")
-        row = _details(store, mailbox)
+        row = _details(store, mailbox) | {"password": scheme_of(mailbox.password) if mailbox.password else None}
     if not as_json:
         row["app_passwords"] = [each["label"] for each in row["app_passwords"]]
     details(row, as_json, {**_FORMATS, "used": lambda used: "-" if used is None else size(used)})
@@ -151,15 +153,12 @@ def _row(mailbox: Mailbox) -> Row:
 
 
 def _details(store: Store, mailbox: Mailbox) -> Row:
-    from mailhooks.passwords import scheme_of  # noqa: PLC0415 - loads the hash libraries, only needed here
-
     usage = store.usage(mailbox.address)
     return _row(mailbox) | {
         "quota_from": "domain" if mailbox.own_quota is None else "account",
         "reason": mailbox.reason,
         "until": when(mailbox.until),
         "allow": [service for service in Service if service in mailbox.allow],
-        "password": scheme_of(mailbox.password) if mailbox.password else None,
         "used": usage.storage if usage else None,
         "messages": usage.messages if usage else None,
         "last_login": {login.service: when(login.at) for login in store.last_logins(mailbox.address)},

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from datetime import UTC, datetime, timedelta
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -60,9 +61,7 @@ def size(text: str) -> int | None:
     match = _SIZE.fullmatch(text.strip())
     if not match:
         raise ValueError(f"{text!r} is no size: expected a number with K, M, G or T, or none")
-    number = (
-        int(float(match[1]) * _UNITS[match[2].upper()]) if "." in match[1] else int(match[1]) * _UNITS[match[2].upper()]
-    )
+    number = int(Fraction(match[1]) * _UNITS[match[2].upper()])
     if number > MAX_BYTES:
         raise ValueError(f"{text!r} is more than any disk holds: expected at most {MAX_BYTES // 2**40}T")
     return number
@@ -132,10 +131,8 @@ def services(text: str) -> frozenset[Service]:
     try:
         return frozenset(Service(name.strip().lower()) for name in text.split(","))
     except ValueError as error:
-        known = ", ".join(Service)
-        raise ValueError(
-            f"{text!r} names no known service: expected some of {known}, joined by commas, or all"
-        ) from error
+        known = ",".join(Service)
+        raise ValueError(f"{text!r} names an unknown service: expected some of {known}, or all") from error
 
 
 def some_services(text: str) -> frozenset[Service]:
