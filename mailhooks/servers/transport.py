@@ -15,13 +15,26 @@ import socket
 import struct
 from typing import Any
 
-from twisted.internet import tcp, unix
+from twisted.internet import main, tcp, unix
 
 _UCRED = struct.Struct("iII")  # struct ucred: pid, uid, gid (unix(7))
 
 
 class SendAtOnce(tcp.Server):
     """A server's side of a connection whose ``write()`` sends while nothing is waiting to be sent."""
+
+    def doRead(self) -> Any:
+        """Read once and hand it over, in one call where tcp.Connection makes two."""
+        try:
+            data = self.socket.recv(self.bufferSize)
+        except BlockingIOError:
+            return None
+        except OSError:
+            return main.CONNECTION_LOST
+        if not data:
+            return main.CONNECTION_DONE
+        self.protocol.dataReceived(data)
+        return None
 
     def write(self, data: bytes) -> None:
         """Send now what the kernel takes; the reactor sends the rest."""
@@ -47,8 +60,6 @@ class TCPTransport(SendAtOnce):
 
 class UNIXTransport(SendAtOnce, unix.Server):
     """For unix.Port; receives no file descriptors."""
-
-    doRead = tcp.Connection.doRead  # type: ignore[assignment]
 
 
 def peer_uid(transport: Any) -> int | None:
