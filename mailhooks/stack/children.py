@@ -89,7 +89,7 @@ def dovecot(config: Config) -> Child:
         ),
         grace=NEIGHBOUR_GRACE,
         probes=(Probe(sockets.Address(path=str(where.lmtp))),),
-        before=lambda: directories.link_auth_master(config),
+        before=lambda: directories.link_auth_sockets(config),
     )
 
 
@@ -150,34 +150,26 @@ def python_path() -> dict[str, str]:
 
 def prepare_postfix(config: Config) -> None:
     """Let Postfix make its queue directories and judge its configuration. Raises ConfigError with its words."""
-    where = paths.layout(config)
-    done = subprocess.run(
-        (binary("postfix", "postfix"), "-c", str(where.postfix_config), "check"),
-        capture_output=True,
-        text=True,
-        timeout=CHECK_SECONDS,
-        check=False,
-    )
-    if done.returncode:
-        raise ConfigError(f"Postfix refuses its configuration: {done.stdout.strip()} {done.stderr.strip()}")
+    _judge("Postfix", binary("postfix", "postfix"), "-c", str(paths.layout(config).postfix_config), "check")
 
 
 def prepare_dovecot(config: Config) -> None:
-    """Compile the site's Sieve scripts: the mail user cannot, where only root writes. Raises ConfigError."""
-    where = paths.layout(config)
+    """Let Dovecot judge its configuration, and compile the site's Sieve scripts. Raises ConfigError with its words.
+
+    The mail user could not compile them where only root writes.
+    """
+    directory = paths.layout(config).dovecot_config
+    settings = str(directory / "dovecot.conf")
+    _judge("Dovecot", binary("doveconf", "dovecot-core"), "-c", settings, "-n")
     for name in ("default.sieve", "folder.sieve"):
-        done = subprocess.run(
-            (
-                *(binary("sievec", "dovecot-sieve"), "-c", str(where.dovecot_config / "dovecot.conf")),
-                str(where.dovecot_config / name),
-            ),
-            capture_output=True,
-            text=True,
-            timeout=CHECK_SECONDS,
-            check=False,
-        )
-        if done.returncode:
-            raise ConfigError(f"Dovecot refuses its configuration: {done.stdout.strip()} {done.stderr.strip()}")
+        _judge("Dovecot", binary("sievec", "dovecot-sieve"), "-c", settings, str(directory / name))
+
+
+def _judge(daemon: str, *command: str) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, timeout=CHECK_SECONDS, check=False)
+    if done.returncode:
+        words = done.stderr.strip() or done.stdout.strip()
+        raise ConfigError(f"{daemon} refuses the configuration that was rendered for it: {words}")
 
 
 def _master_pid(where: paths.Layout) -> int | None:

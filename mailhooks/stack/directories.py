@@ -164,8 +164,12 @@ def _links(where: paths.Layout) -> None:
     where.sieve_programs.joinpath("python").symlink_to(sys.executable)
 
 
-def link_auth_master(config: Config) -> None:
-    """Lead managesieve, which knows only base_dir/auth-master, to mailhooks (pigeonhole src/managesieve/main.c)."""
-    link = paths.layout(config).dovecot_base / "auth-master"
-    link.unlink(missing_ok=True)
-    link.symlink_to(sockets.find_path(config.listen.auth_master, "auth_master"))
+def link_auth_sockets(config: Config) -> None:
+    """Lead those who know only names in base_dir to mailhooks.
+
+    These are managesieve (pigeonhole src/managesieve/main.c) and ``doveadm auth`` (src/doveadm/doveadm-auth.c).
+    """
+    for name, hook in (("auth-master", "auth_master"), ("auth-client", "login"), ("auth-login", "login")):
+        link = paths.layout(config).dovecot_base / name
+        link.unlink(missing_ok=True)
+        link.symlink_to(sockets.find_path(getattr(config.listen, hook), hook))

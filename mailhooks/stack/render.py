@@ -39,6 +39,8 @@ SPAM_CHILDREN = 5
 # One process per connection that is not logged in yet; Dovecot's own 100 are gone when 200 phones wake up.
 LOGIN_PROCESSES = 512
 
+MAX_PORT = 65_535
+
 SITE_SPAMASSASSIN = Path("/etc/spamassassin")
 
 _HOSTNAME = re.compile(
@@ -119,6 +121,7 @@ def _values(config: Config, generation: Generation, where: paths.Layout, ipv6: b
     for key, path in dovecot_socket.items():
         paths.check_plain(path, f"listen.{key}")
     interface = _interface(server.interface)
+    _check_ports(config)
     return {
         **dovecot_socket,
         **{key: str(getattr(ports, key)) for key in ports.__dataclass_fields__},
@@ -187,6 +190,23 @@ def _protocols(config: Config) -> Iterable[str]:
         yield "pop3"
     if ports.sieve:
         yield "sieve"
+
+
+def _check_ports(config: Config) -> None:
+    """Raise ConfigError where two services would take one port: the daemons name neither."""
+    seen: dict[int, str] = {}
+    for service in config.server.ports.__dataclass_fields__:
+        port = getattr(config.server.ports, service)
+        if port > MAX_PORT:
+            raise ConfigError(
+                f"server.ports.{service}: {port} is no port, which are 1 to {MAX_PORT}; 0 switches it off"
+            )
+        if port and port in seen:
+            raise ConfigError(f"server.ports: {seen[port]} and {service} cannot both have port {port}")
+        seen[port] = service
+    for service in ("reinject", "spamd"):
+        if config.server.spam_filter and not getattr(config.server.ports, service):
+            raise ConfigError(f"server.ports.{service}: the spam filter needs it; or set server.spam_filter = false")
 
 
 def _interface(address: str) -> str:

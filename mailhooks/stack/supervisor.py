@@ -105,6 +105,8 @@ class Supervisor:
                 running.end()
             for running in stage:
                 await running.ended()
+        for running in self._all():
+            running.sweep()
         self.finished.callback(self._code)
 
     def _broken(self, failure: Failure) -> None:
@@ -189,6 +191,10 @@ class _Running:
             waiting: Deferred[None] = Deferred()
             self._waiting.append(waiting)
             await waiting
+
+    def sweep(self) -> None:
+        """Kill what the program left behind: a later start must find its ports free."""
+        _kill_group(self._pid)
 
     def _killed(self) -> None:
         self._kill = None

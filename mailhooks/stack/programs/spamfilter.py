@@ -57,7 +57,7 @@ def send(port: int, sender: str, recipient: str, message: bytes) -> None:
     """Give the scanned message back to Postfix. Raises OSError or SMTPException."""
     with smtplib.SMTP("127.0.0.1", port, local_hostname="localhost", timeout=SMTP_SECONDS) as smtp:
         smtp.command_encoding = "utf-8"
-        smtp.ehlo()
+        _expect(250, smtp.ehlo())
         mail = envelope("FROM", sender, message)
         if not recipient.isascii() and "SMTPUTF8" not in mail:
             mail += " SMTPUTF8"
