@@ -37,8 +37,17 @@ test: lint
 bench: packages $(VENV)/installed
 	$(BIN)/python -m benchmarks
 
-run: packages $(VENV)/installed
-	$(BIN)/python -m mailhooks.stack.demo
+# make run ARGS=--once checks each step and ends.
+ifeq ($(shell id -u),0)
+run:
+	scripts/install-debian run
+	$(MAKE) --no-print-directory $(VENV)/installed
+	exec $(BIN)/python -m mailhooks.stack.demo $(ARGS)
+else
+run:
+	@echo "make run needs root: Postfix and Dovecot change users, and missing packages are installed. Asking sudo."
+	exec sudo $(MAKE) --no-print-directory run ARGS="$(ARGS)"
+endif
 
 clean:
 	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache
