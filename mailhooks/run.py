@@ -19,6 +19,7 @@ from twisted.logger import Logger, globalLogBeginner
 
 from mailhooks.config import ConfigError
 from mailhooks.log import Observer
+from mailhooks.reactor import install
 from mailhooks.service import make_service
 
 if TYPE_CHECKING:
@@ -39,9 +40,7 @@ def run(load: Callable[[], Config], only: Collection[str] | None = None) -> int:
 
     Raises ConfigError and EndpointError when it cannot start.
     """
-    from twisted.internet import reactor as installed  # noqa: PLC0415 - importing it installs it
-
-    reactor: Any = installed
+    reactor: Any = install()
     config = load()
     observer = Observer(sys.stdout, config.log.format, config.log.level)
     globalLogBeginner.beginLoggingTo([observer], redirectStandardIO=False)

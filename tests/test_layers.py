@@ -30,6 +30,7 @@ LAYERS = {
     "mailhooks.seed": 2,
     "mailhooks.spamprefs": 2,
     "mailhooks.workers": 3,
+    "mailhooks.reactor": 3,
     "mailhooks.renewal": 3,
     "mailhooks.refresh": 3,
     "mailhooks.counters": 3,
