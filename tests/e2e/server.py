@@ -140,9 +140,7 @@ class Server:
         assert self.process is not None
         code = self.process.poll()
         assert code is None, f"up ended with {code}\n{self.log[-8000:]}"
-        return all(
-            self._greets(name) for name in ("smtp", "submission", "imap", "sieve", "spamd") if self.listens(name)
-        )
+        return all(self._greets(name) for name in ("smtp", "submission", "imap", "sieve", "spamd"))
 
     def _greets(self, service: str) -> bool:
         try:
@@ -275,7 +273,11 @@ class Server:
     def submit(self, login: str, password: str = Q, service: str = "submission") -> smtplib.SMTP:
         """Connect as a mail program and log in."""
         client = self.smtp(service)
-        client.login(login, password)
+        try:
+            client.login(login, password)
+        except BaseException:
+            client.close()
+            raise
         return client
 
     def deliver(self, subject: str, *recipients: str, sender: str = "joe@sender.test", body: str = "Hello.") -> None:
@@ -287,7 +289,11 @@ class Server:
     def imap(self, login: str, password: str = Q) -> imaplib.IMAP4:
         """Log in over IMAP with TLS."""
         client = imaplib.IMAP4_SSL("127.0.0.1", self.port["imaps"], ssl_context=trusting(), timeout=60)
-        client.login(login, password)
+        try:
+            client.login(login, password)
+        except BaseException:
+            client.shutdown()
+            raise
         return client
 
     def mails(self, login: str, folder: str = "INBOX", password: str = Q) -> list[bytes]:

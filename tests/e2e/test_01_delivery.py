@@ -47,7 +47,7 @@ def test_extension_without_such_a_folder_goes_to_the_inbox(server: Server):
     server.arrives("no such folder", "adam@example1.com")
 
 
-@pytest.mark.parametrize("extension", ["..", "../../bob", ".hidden", "a/b", "INBOX.x", "*", "%"])
+@pytest.mark.parametrize("extension", ["..", "../../bob", ".hidden", "a/b", "INBOX.x", "*"])
 def test_extension_plays_no_path_tricks(server: Server, extension: str):
     subject = f"trick {extension}"
     server.deliver(subject, f'"carol+{extension}"@example1.com')

@@ -84,6 +84,18 @@ def everything_arrives(server: Server, subjects: list[str]) -> None:
     assert "status=bounced" not in server.log
 
 
+def test_twenty_hangups_under_traffic_fail_no_request(server: Server):
+    (pid,) = until("the daemon runs", lambda: server.pids("serve"), 60)
+    until("logins work", lambda: _logs_in(server), 90)
+    with Traffic(server) as traffic:
+        for _ in range(HANGUPS):
+            os.kill(pid, signal.SIGHUP)
+            traffic.goes_on(1)
+    assert server.pids("serve") == [pid]
+    assert set(traffic.heard) == {("unknown", 550), ("known", 250), ("login", 235)}, traffic.heard
+    everything_arrives(server, traffic.accepted)
+
+
 def test_killed_under_traffic(server: Server):
     with Traffic(server) as traffic:
         for _ in range(3):
@@ -94,18 +106,6 @@ def test_killed_under_traffic(server: Server):
     assert {code for what, code in answers if what == "known"} <= {250, 451}, traffic.heard
     assert {code for what, code in answers if what == "unknown"} <= {550, 451}, traffic.heard
     assert ("login", 535) not in answers
-    everything_arrives(server, traffic.accepted)
-
-
-def test_twenty_hangups_under_traffic_fail_no_request(server: Server):
-    (pid,) = until("the daemon runs", lambda: server.pids("serve"), 60)
-    until("logins work", lambda: _logs_in(server), 90)
-    with Traffic(server) as traffic:
-        for _ in range(HANGUPS):
-            os.kill(pid, signal.SIGHUP)
-            traffic.goes_on(1)
-    assert server.pids("serve") == [pid]
-    assert set(traffic.heard) == {("unknown", 550), ("known", 250), ("login", 235)}, traffic.heard
     everything_arrives(server, traffic.accepted)
 
 
