@@ -142,7 +142,9 @@ class _Listening:
 
         if self._listener.client_ca is not None:
             _verify_clients(contextFactory.getContext(), self._listener.client_ca)
-        return self.listenTCP(port, TLSMemoryBIOFactory(contextFactory, False, factory), backlog, interface)
+        return self.listenTCP(
+            port, TLSMemoryBIOFactory(contextFactory, False, factory, self._reactor), backlog, interface
+        )
 
     def listenUNIX(  # noqa: N802 - Twisted calls it
         self,
