@@ -203,10 +203,10 @@ class Draft:
         self.alias_domains[name] = line, target
 
     def _target(self, text: str) -> str:
-        if text[0] in "|/" or text.startswith(":include:"):
-            raise ValueError(f"{text!r} is no address: virtual aliases run no command and write no file")
         if text[0] == "@":
             raise ValueError(f"{text} is no target beside others: expected an address")
+        if "@" not in text and text.startswith(("|", "/", ":include:")):
+            raise ValueError(f"{text!r} is no address: virtual aliases run no command and write no file")
         return self._address(text)
 
     def _relays(self, lines: list[str]) -> None:

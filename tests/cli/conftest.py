@@ -52,12 +52,13 @@ class Shell:
         return result.stderr
 
     def contents(self) -> list[str]:
-        """Everything that is in the store."""
+        """Every row that is in the store, besides the one that every store has."""
         if not self.store_path.exists():
             return []
         connection = sqlite3.connect(self.store_path)
         try:
-            return list(connection.iterdump())
+            rows = [line for line in connection.iterdump() if line.startswith("INSERT")]
+            return rows if any('"meta"' not in line for line in rows) else []
         finally:
             connection.close()
 

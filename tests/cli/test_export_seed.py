@@ -1,0 +1,35 @@
+"""The flat files written back."""
+
+from __future__ import annotations
+
+import stat
+
+from mailhooks import seed
+
+
+def test_files_are_for_their_owner_only_and_replace_links(site, tmp_path):
+    out = tmp_path / "out"
+    out.mkdir()
+    (tmp_path / "precious").write_text("precious")
+    (out / "users").symlink_to(tmp_path / "precious")
+    site.ok("export", "seed", str(out))
+    assert {stat.S_IMODE(path.stat().st_mode) for path in out.iterdir()} == {0o600}
+    assert sorted(path.name for path in out.iterdir()) == sorted(seed.NAMES)
+    assert (tmp_path / "precious").read_text() == "precious"
+    assert (out / "users").read_text().startswith("adam@example1.com:{PLAIN}secret:")
+    assert (out / "aliases").read_text() == "@example1.net @example1.com\n"
+
+
+def test_what_the_files_cannot_hold_is_said(site, tmp_path):
+    site.ok("app-password", "add", "adam@example1.com")
+    site.ok("sender", "allow", "adam@example1.com", "@example1.com")
+    said = site.run("export", "seed", str(tmp_path / "out")).stderr
+    assert "app passwords: 1" in said
+    assert "send-as grants: 1" in said
+    assert "default quotas of domains" in said
+
+
+def test_a_place_that_cannot_be_written(site, tmp_path):
+    (tmp_path / "file").write_text("")
+    site.fails(2, "export", "seed", str(tmp_path / "file"))
+    site.fails(2, "export", "seed", str(tmp_path / "file/below"))
