@@ -30,10 +30,22 @@ TEXT = b"text/plain; charset=utf-8"
 log = Logger()
 
 
-class Page(Resource):
-    """One path: ``make`` gives status and text, at once or later."""
+class Nothing(Resource):
+    """A path where there is nothing, like all paths below it."""
 
-    isLeaf = True
+    def getChild(self, path: bytes, request: Any) -> Resource:  # noqa: ARG002 - Twisted gives them
+        """Whatever is not put here is not there."""
+        return Nothing()
+
+    def render(self, request: Any) -> bytes | int:
+        """Say so."""
+        request.setResponseCode(404)
+        request.setHeader(b"content-type", TEXT)
+        return b"there are /metrics, /healthz and /readyz\n"
+
+
+class Page(Nothing):
+    """One path: ``make`` gives status and text, at once or later."""
 
     def __init__(
         self,
@@ -46,9 +58,13 @@ class Page(Resource):
         self._type = content_type
         self._token = token
 
-    def render_GET(self, request: Any) -> bytes | int:
+    def render(self, request: Any) -> bytes | int:
         """Answer, if the token is right."""
         request.setHeader(b"content-type", TEXT)
+        if request.method not in (b"GET", b"HEAD"):
+            request.setResponseCode(405)
+            request.setHeader(b"allow", b"GET, HEAD")
+            return b"there is nothing to do but to read\n"
         if self._token is not None and (token := self._token()):
             given = request.getHeader(b"authorization") or b""
             if not hmac.compare_digest(given, b"Bearer " + token.encode()):
@@ -64,7 +80,11 @@ class Page(Resource):
     async def _later(self, request: Any, made: Deferred[tuple[int, bytes]]) -> None:
         gone: list[Any] = []
         request.notifyFinish().addErrback(gone.append)
-        text = self._answer(request, await made)
+        try:
+            text = self._answer(request, await made)
+        except Exception:  # noqa: BLE001 - our own fault is logged, and 500 to the client
+            log.failure("http: a page could not be made")
+            text = self._answer(request, (500, b"internal error\n"))
         if not gone:
             request.write(text)
             request.finish()
@@ -84,7 +104,7 @@ class HttpFactory(WrappingFactory):
     noisy = False
 
     def __init__(self, pages: Mapping[bytes, Page], counters: HookCounters, clock: IReactorTime) -> None:
-        root = Resource()
+        root = Nothing()
         for path, page in pages.items():
             root.putChild(path, page)
         site = Site(root, timeout=IDLE_SECONDS, reactor=clock)
