@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from machine import Machine, this_machine
+from machine import Machine, machines
 from server import Server
 
 
@@ -15,13 +15,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.e2e)
 
 
-@pytest.fixture(scope="session")
-def machine() -> Machine:
-    """A missing program is an error, never a skip: `make test` installs them."""
-    here = this_machine()
-    if missing := here.missing():
-        pytest.fail(f"not installed: {', '.join(missing)}; scripts/install-debian brings them")
-    return here
+@pytest.fixture(scope="session", params=["here", "debian13"])
+def machine(request: pytest.FixtureRequest) -> Machine:
+    """Each generation in turn. What is missing is an error, never a skip: `make test` installs it."""
+    chosen = machines()[request.param]
+    if missing := chosen.missing():
+        pytest.fail(f"not installed: {', '.join(missing)}; `make test` brings it")
+    return chosen
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""Where the stock daemons run: this machine, or the root of another Debian release below it."""
+"""Where the stock daemons run: this machine, or the root of the other Debian generation below it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,12 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+
+# Where `make test` puts it (scripts/debian13-root).
+DEBIAN13 = Path(os.environ.get("MAILHOOKS_DEBIAN13", "/var/cache/mailhooks-debian13"))
+
+# A mount namespace of its own, so that nothing stays mounted whatever happens to the program.
+ENTER = 'mount --rbind /proc "$0/proc" && mount --rbind /dev "$0/dev" && exec chroot "$0" "$@"'
 
 
 @dataclass(frozen=True)
@@ -20,26 +26,29 @@ class Machine:
 
     def command(self, *arguments: str) -> list[str]:
         """What to execute so that ``arguments`` run there."""
-        return list(arguments) if self.root == Path("/") else ["chroot", str(self.root), *arguments]
+        if self.root == Path("/"):
+            return list(arguments)
+        return ["unshare", "--mount", "sh", "-c", ENTER, str(self.root), *arguments]
 
     def run(self, *arguments: str, **options) -> subprocess.CompletedProcess[str]:
         """Run one program to its end, at most a minute."""
         return subprocess.run(
-            self.command(*arguments),
-            text=True,
-            capture_output=True,
-            timeout=60,
-            check=False,
-            **options,
+            self.command(*arguments), text=True, capture_output=True, timeout=60, check=False, **options
         )
 
     def missing(self) -> list[str]:
-        """Return the stock programs that are not installed there."""
+        """Return what the scenarios need and is not installed there."""
         programs = ("postfix", "dovecot", "doveadm", "spamd", "spamc", "sievec")
-        path = os.pathsep.join(str(self.root / each) for each in ("usr/sbin", "usr/bin", "sbin", "bin"))
-        return [program for program in programs if not shutil.which(program, path=path)]
+        directories = ("usr/sbin", "usr/bin", "sbin", "bin")
+        path = os.pathsep.join(str(self.root / each) for each in directories)
+        absent = [program for program in programs if not shutil.which(program, path=path)]
+        ours = self.root / self.program[0].lstrip("/")
+        return absent if ours.exists() else [*absent, str(ours)]
 
 
-def this_machine() -> Machine:
-    """Return the machine that runs the tests, with the mailhooks installed beside this Python."""
-    return Machine("here", (str(Path(sys.executable).with_name("mailhooks")),))
+def machines() -> dict[str, Machine]:
+    """Return this machine, with the mailhooks beside this Python, and the Debian 13 root."""
+    return {
+        "here": Machine("here", (str(Path(sys.executable).with_name("mailhooks")),)),
+        "debian13": Machine("debian13", ("/opt/mailhooks/bin/mailhooks",), DEBIAN13),
+    }
