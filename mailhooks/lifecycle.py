@@ -82,16 +82,15 @@ class Service:
         self.refresher: Refresher | None = None
 
     def start(self) -> None:
-        """Read the store, if it is there, and listen on everything or on nothing. Raises EndpointError."""
-        self.renewal.start()
+        """Listen on everything or on nothing, and read the store, if it is there. Raises EndpointError."""
         try:
             for binding in self.bindings:
                 port = binding.listener.listen(binding.factory, self.reactor, binding.group)
                 self.listening.append((binding, port))
         except EndpointError:
             self._close(self.listening)
-            self.renewal.stop()
             raise
+        self.renewal.start()
         if self.refresher is not None:
             self.refresher.start()
         log.info("serving {hooks}", hooks=", ".join(dict.fromkeys(binding.hook for binding in self.bindings)))
