@@ -25,6 +25,7 @@ from machine import Machine
 
 START_SECONDS = 90  # a noisy machine compiles SpamAssassin's rules slowly
 MAIL_SECONDS = 90  # from acceptance to the mailbox, through the spam filter
+DRAIN_SECONDS = 120
 POLL_SECONDS = 0.1
 SERVICES = ("smtp", "submission", "submissions", "imap", "imaps", "pop3", "pop3s", "sieve", "reinject", "spamd")
 
@@ -264,10 +265,14 @@ class Server:
         kind = smtplib.SMTP_SSL if service == "submissions" else smtplib.SMTP
         options = {"context": trusting()} if service == "submissions" else {}
         client = kind("127.0.0.1", self.port[service], local_hostname="client.test", timeout=60, **options)
-        client.ehlo()
-        if service == "submission":
-            client.starttls(context=trusting())
+        try:
             client.ehlo()
+            if service == "submission":
+                client.starttls(context=trusting())
+                client.ehlo()
+        except BaseException:
+            client.close()
+            raise
         return client
 
     def submit(self, login: str, password: str = Q, service: str = "submission") -> smtplib.SMTP:
