@@ -41,7 +41,8 @@ def bind(settings: Settings, facts: Facts) -> Rule:  # noqa: ARG001 - every rule
             return _may_not_send(store, login)
         if not request.sender:
             return null_sender
-        sender = fold(request.sender)
+        # Nearly always the sender is the login, letter for letter.
+        sender = login if request.sender == request.sasl_username else fold(request.sender)
         if sender is None or not senders.owns(store, login, sender, delimiter):
             return NOT_YOURS
         return None

@@ -75,6 +75,8 @@ class Connection(Protocol):
             except WireError as error:
                 replies += map(self.answer, error.completed)
                 raise
+            if len(values) == 1:  # nearly always
+                return self.answer(values[0])
             for value in values:
                 replies.append(self.answer(value))
         except WireError:

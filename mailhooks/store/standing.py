@@ -29,7 +29,10 @@ class Standings:
             row = self._db.execute("SELECT state, until FROM mailbox WHERE address = ?", (address,)).fetchone()
         except sqlite3.Error as error:
             raise self._db.failed(error) from error
-        return None if row is None else self._state(*row)
+        if row is None:
+            return None
+        name, until = row
+        return self._state(name, until)
 
     def standing(self, address: str) -> Standing | None:
         """Return what decides whether an account takes a message now. Raises Unavailable."""
@@ -52,8 +55,8 @@ class Standings:
 
 _STATES = {state.value: state for state in State}
 _STANDING = """
-SELECT m.state, m.until, m.reason, COALESCE (m.quota, d.quota), u.storage,
-    EXISTS (SELECT 1 FROM alias a WHERE a.source = m.address)
-FROM mailbox m JOIN domain d ON d.name = m.domain LEFT JOIN usage u ON u.address = m.address
-WHERE m.address = ?
+SELECT state, until, reason, COALESCE (quota, (SELECT d.quota FROM domain d WHERE d.name = domain)),
+    (SELECT u.storage FROM usage u WHERE u.address = mailbox.address),
+    EXISTS (SELECT 1 FROM alias a WHERE a.source = mailbox.address)
+FROM mailbox WHERE address = ?
 """

@@ -9,8 +9,8 @@ text would be a second reply.
 from __future__ import annotations
 
 import re
-from contextlib import suppress
 from dataclasses import dataclass
+from itertools import repeat
 
 from mailhooks.wire.errors import WireError
 from mailhooks.wire.sentence import clean
@@ -123,11 +123,9 @@ class RequestParser:
     def feed(self, data: bytes) -> list[Request]:
         """Return the requests that end in ``data``; ``WireError`` when one is too long or is no policy request."""
         held = self._held
-        # Nearly always exactly one request comes, and in one piece: smtpd waits for the reply. If there are two, the
-        # empty line between them is no attribute, and the long way below says what is wrong or not.
-        if not held and data.endswith(b"\n\n") and len(data) <= MAX_REQUEST_BYTES:
-            with suppress(WireError):
-                return [parse_request(data[:-2])]
+        # Nearly always exactly one request comes, and in one piece: smtpd waits for the reply.
+        if not held and 0 < data.find(b"\n\n") == len(data) - 2 <= MAX_REQUEST_BYTES - 2:
+            return [parse_request(data[:-2])]
         scan = max(0, len(held) - 1)
         held += data
         requests: list[Request] = []
@@ -153,7 +151,8 @@ def parse_request(block: bytes) -> Request:
     they are, and they must neither stop the policy nor match anything.
     """
     try:
-        attributes = dict([line.split("=", 1) for line in block.decode(errors="replace").split("\n")])
+        lines = block.decode(errors="replace").split("\n")
+        attributes = dict(map(str.split, lines, repeat("="), repeat(1)))  # a comprehension takes 1 µs more
     except ValueError as error:
         raise WireError("framing", "a line of the request has no =") from error
     if attributes.get("request") != "smtpd_access_policy":
