@@ -21,6 +21,7 @@ from mailhooks.config import ConfigError
 from mailhooks.endpoints import EndpointError
 from mailhooks.hooks import AUTH_CLIENTS
 from mailhooks.policy import Settings, UnknownRule
+from mailhooks.store import Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
@@ -80,6 +81,8 @@ class Service:
         self.pending: PendingLogins | None = None
         self.rules: Rules | None = None
         self.refresher: Refresher | None = None
+        self._key_problem = ""
+        renewal.on_change(self._check_key)
 
     def start(self) -> None:
         """Listen on everything or on nothing, and read the store, if it is there. Raises EndpointError."""
@@ -142,6 +145,18 @@ class Service:
 
     def _lookup(self, table: Callable[[Store, str, str], str | None]) -> Callable[[str], str | None]:
         return lambda key: table(self.store, key, self.delimiter)
+
+    def _check_key(self) -> None:
+        """Say once when the relay passwords in the store cannot be read with this key file."""
+        problem = ""
+        try:
+            if self.store.available and self.store.key_fits() is False:
+                problem = f"the store was written with another key than {self.config.store.key_file}"
+        except Unavailable as error:
+            problem = str(error)
+        if problem and problem != self._key_problem:
+            log.error("relay passwords cannot be read: {problem}", problem=problem)
+        self._key_problem = problem
 
     def _close(self, listening: Iterable[tuple[Binding, IListeningPort]]) -> None:
         for entry in list(listening):

@@ -222,6 +222,24 @@ def test_a_store_that_is_moved_away_and_back_is_an_outage_and_its_end(daemon):
     daemon.asks_until(FOUND)
 
 
+def test_a_store_that_was_written_with_another_key_is_named_at_start(make, tmp_path):
+    daemon = make()
+    daemon.fill()
+    store = open_store(f"sqlite:///{tmp_path}/mailhooks.db", key_file=tmp_path / "key", create=True)
+    with store.change("test") as change:
+        change.add_relay("[relay.example.net]:587", username="u", password="s3cret")
+    store.close()
+    (tmp_path / "key").unlink()
+    (tmp_path / "other").mkdir()
+    other = open_store(f"sqlite:///{tmp_path}/other/mailhooks.db", key_file=tmp_path / "key", create=True)
+    other.close()
+    daemon.start()
+    assert "written with another key than" in daemon.says("relay passwords cannot be read")
+    relay = socketmap.request("smtp_sasl_password_maps", "[relay.example.net]:587")
+    assert daemon.ask(relay) == AWAY
+    assert daemon.ask() == FOUND
+
+
 def test_spam_preferences_are_published_at_start_and_after_a_change(daemon):
     path = daemon.directory / "spam/preferences.db"
     end = time.monotonic() + LIMIT
