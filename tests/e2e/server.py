@@ -234,6 +234,10 @@ class Server:
         """Let Postfix try again at once what it deferred."""
         self.machine.run("postqueue", "-c", f"{self.root}/run/mailhooks-stack/postfix", "-f")
 
+    def drain(self) -> None:
+        """Wait until everything has left the queue, however often it was deferred."""
+        until("the queue is empty", lambda: not self.postqueue() or self.flush(), DRAIN_SECONDS)
+
     @contextlib.contextmanager
     def locked_store(self) -> Iterator[None]:
         """Hold the store's write lock, as a stuck process would."""
