@@ -3,7 +3,6 @@
  *   yardstick SOCKET FILE
  *
  * FILE holds the pairs of load.c; whatever is not among the requests is answered NOTFOUND. */
-#define _GNU_SOURCE
 #include <fcntl.h>
 #include <stdint.h>
 #include <stdio.h>

@@ -109,7 +109,7 @@ def dovecot(directory: Path, users: Iterable[tuple[str, str]], *, sql: bool):
         arguments.write_text("".join(f"{name}:{stored}::::::\n" for name, stored in users))
     for path in (arguments, base):
         shutil.chown(path, "dovecot", "dovecot")
-    config = base / "dovecot.conf"
+    config = directory / f"{base.name}.conf"  # not in its base_dir, where Dovecot makes a link of that name
     config.write_text(DOVECOT.format(base=base, driver="sql" if sql else "passwd-file", arguments=arguments))
     with started(["dovecot", "-F", "-c", config], base / "auth") as pid:
         yield base / "auth", pid
