@@ -12,7 +12,7 @@ PYTHON ?= $(firstword $(wildcard /usr/bin/python3) python3)
 VENV ?= $(shell scripts/environment-path)
 BIN := $(VENV)/bin
 
-.PHONY: run test bench unit lint packages clean
+.PHONY: run test bench unit lint packages debian13 clean
 
 packages:
 	scripts/install-debian
@@ -20,7 +20,9 @@ packages:
 # Not editable: the daemon's user needs to read the package, not the checkout.
 $(VENV)/installed: setup.cfg constraints.txt $(shell find mailhooks -type f -not -name '*.pyc')
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	rm -rf build # setuptools would put modules that are gone into the wheel
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt '.[test,lint]'
+	rm -rf build
 	touch $@
 
 lint: packages $(VENV)/installed
@@ -29,10 +31,18 @@ lint: packages $(VENV)/installed
 	$(BIN)/mypy
 
 unit: packages $(VENV)/installed
-	$(BIN)/python -m pytest -m 'not e2e'
+	$(BIN)/python -m pytest -m 'not e2e' -n auto --dist loadfile
 
-test: lint
-	$(BIN)/python -m pytest
+# The other generation of the stock daemons, for the end-to-end scenarios.
+DEBIAN13 ?= /var/cache/mailhooks-debian13
+export MAILHOOKS_DEBIAN13 := $(DEBIAN13)
+
+debian13: packages $(VENV)/installed
+	scripts/debian13-root $(DEBIAN13) $(BIN)/python
+
+# A file stays on one worker, since its scenarios share a server; the order of the workers is no matter.
+test: lint debian13
+	$(BIN)/python -m pytest -n auto --dist loadfile
 
 bench: packages $(VENV)/installed
 	$(BIN)/python -m benchmarks
