@@ -146,6 +146,14 @@ def secret(what: str, text: str) -> str:
 
 
 def size(what: str, value: int | None) -> int | None:
+def network(text: str) -> str:
+    """Read a network in CIDR notation. Raises Refused."""
+    try:
+        return str(ipaddress.ip_network(text.strip()))
+    except ValueError as error:
+        raise Refused(f"{text!r} is no network: expected one like 192.0.2.0/24 or 2001:db8::/32") from error
+
+
     """Check a size in bytes. Raises Refused."""
     if value is not None and not 0 <= value <= MAX_SIZE:
         raise Refused(f"the {what} is {value}: expected a size from 0 to {MAX_SIZE} bytes")

@@ -78,6 +78,7 @@ class MailboxChanges(AliasChanges):
             columns["quota"] = ledger.size("quota", quota)
         if not isinstance(state, Unset):
             columns |= {"state": str(state), "reason": "", "until": None}
+        networks: Iterable[str] | Unset = UNSET,
         if not isinstance(reason, Unset):
             columns["reason"] = ledger.line("reason", reason)
         if not isinstance(until, Unset):
@@ -94,9 +95,14 @@ class MailboxChanges(AliasChanges):
         return changed
 
     def set_password(self, address: str, hashed: str | None) -> None:
-        """Set the hash of an account's own password; None: it receives only. Raises Refused, NotFound."""
+        """Set the hash of an account's own password; None: it receives only. Raises Refused, NotFound.
+
+        The SCRAM keys of the old password are gone; ``set_scram`` gives those of the new one.
+        """
         old = self._require_mailbox(address)
         if hashed is not None:
+        if not isinstance(networks, Unset):
+            columns["networks"] = " ".join(map(ledger.network, networks))
             ledger.secret("hash", hashed)
         self._run("UPDATE mailbox SET password = ? WHERE address = ?", (hashed, old.address))
         self._record("user passwd", old.address, "" if hashed else "none")
@@ -111,9 +117,24 @@ class MailboxChanges(AliasChanges):
         for sql in (
             "UPDATE mailbox SET password = ? WHERE address = ? AND password = ?",
             "UPDATE app_password SET hash = ? WHERE address = ? AND hash = ?",
+        self._run("DELETE FROM scram WHERE address = ?", (old.address,))
         ):
             if self._run(sql, (new, address, old)).rowcount:
                 self._record("user rehash", address)
+    def set_scram(self, address: str, keys: dict[str, str]) -> None:
+        """Keep the SCRAM keys of the password that was just set, by mechanism. Raises Refused, NotFound.
+
+        Not in the audit log: the password's change is, and keys are as good as the password.
+        """
+        owner = self._require_mailbox(address).address
+        for mechanism, text in keys.items():
+            sql = "INSERT OR REPLACE INTO scram (address, mechanism, keys) VALUES (?, ?, ?)"
+            self._run(sql, (owner, mechanism, ledger.secret("SCRAM keys", text)))
+
+    def record_master_login(self, address: str, master: str, service: str) -> None:
+        """Write into the audit log that ``master`` logged in as ``address``."""
+        self._record("login as", address, f"{service} by {master}")
+
                 return True
         return False
 

@@ -71,6 +71,7 @@ class Mailbox:
     quota: int | None = None  # effective: its own, else the domain's; None: no limit
     own_quota: int | None = None  # None: takes the domain's; 0: explicitly no limit
     password: str | None = field(default=None, repr=False)  # "{SCHEME}hash"; None: receives only
+    networks: tuple[str, ...] = ()  # CIDR: logs in from there only; empty: from anywhere
 
     @property
     def domain(self) -> str:

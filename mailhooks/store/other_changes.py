@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from typing import TYPE_CHECKING
 
@@ -14,7 +13,7 @@ from mailhooks.store.model import ALL_SERVICES, AppPassword, Grant, Preference, 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-MAX_APP_PASSWORDS = 50  # of one account: a login with an unknown password may have to verify each
+MAX_APP_PASSWORDS = 15  # of one account: a login with an unknown password may have to verify each, and its own
 GLOBAL = "@GLOBAL"  # the scope of preferences for everybody, spelt as spamd asks for it
 
 _NEXTHOP = re.compile(r"(\[[0-9a-z.:_-]+\]|[0-9a-z._-]+)(:[0-9a-z-]+)?")
@@ -46,12 +45,12 @@ class AppPasswordChanges(MailboxChanges):
             raise Refused(f"an app password needs a service: some of {', '.join(Service)}")
         if expires is not None and expires <= self._now:
             raise Refused("the app password would have expired already: expected a date to come")
-        ranges = tuple(map(_network, networks))
+        ranges = tuple(map(ledger.network, networks))
         labels = self._names("SELECT label FROM app_password WHERE address = ?", owner)
         if label in labels:
             raise Refused(f"{owner} has an app password {label!r} already: revoke it, or choose another label")
-        if len(labels) >= MAX_APP_PASSWORDS:
-            raise Refused(f"{owner} has {len(labels)} app passwords: at most {MAX_APP_PASSWORDS}, revoke one")
+        if len(self._store.app_passwords(owner)) >= MAX_APP_PASSWORDS:  # those that have expired cost nothing
+            raise Refused(f"{owner} has {MAX_APP_PASSWORDS} app passwords, more are never tried: revoke one")
         sql = "INSERT INTO app_password (address, label, hash, services, networks, expires) VALUES (?, ?, ?, ?, ?, ?)"
         row = (owner, label, hash, rows.services_column(allowed), " ".join(ranges), expires)
         number = self._run(sql, row).lastrowid
@@ -178,13 +177,6 @@ class PreferenceChanges(ledger.Ledger):
         elif not self._store.has_mailbox(scope):
             raise Refused(f"there is no mailbox {scope}: preferences belong to a user, @domain or {GLOBAL}")
         return scope
-
-
-def _network(text: str) -> str:
-    try:
-        return str(ipaddress.ip_network(text.strip()))
-    except ValueError as error:
-        raise Refused(f"{text!r} is no network: expected one like 192.0.2.0/24 or 2001:db8::/32") from error
 
 
 def _nexthop(text: str) -> str:

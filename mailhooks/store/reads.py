@@ -85,6 +85,20 @@ class Reads(Standings):
         return tuple(each for each in made if each.expires is None or each.expires > now)
 
     def senders_granted(self, login: str) -> tuple[str, ...]:
+    def scram_keys(self, address: str, mechanism: str) -> str | None:
+        """Return an account's keys for a SCRAM mechanism, as ``iterations,salt,StoredKey,ServerKey``."""
+        sql = "SELECT keys FROM scram WHERE address = ? AND mechanism = ?"
+        found = self._column(sql, address, mechanism)
+        return found[0] if found else None
+
+    def scram_seed(self) -> bytes:
+        """Return the secret that makes the salts of accounts without SCRAM keys."""
+        try:
+            seed: bytes = self._db.execute("SELECT seed FROM scram_seed").fetchone()[0]
+        except sqlite3.Error as error:
+            raise self._db.failed(error) from error
+        return seed
+
         """Return what a login may send as by grant: addresses and ``@domain``."""
         return self._column("SELECT sender FROM send_grant WHERE login = ? ORDER BY sender", login)
 
@@ -153,9 +167,9 @@ class Reads(Standings):
             raise self._db.failed(error) from error
         return check
 
-    def _column(self, sql: str, key: str) -> tuple[str, ...]:
+    def _column(self, sql: str, *key: str) -> tuple[str, ...]:
         try:
-            found = self._db.execute(sql, (key,)).fetchall()
+            found = self._db.execute(sql, key).fetchall()
         except sqlite3.Error as error:
             raise self._db.failed(error) from error
         return tuple([value for (value,) in found]) if found else ()

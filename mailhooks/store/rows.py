@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 MAILBOX_COLUMNS = (
-    "address, name, state, reason, until, allow, quota, password, "
+    "address, name, state, reason, until, allow, networks, quota, password, "
     "CASE WHEN quota IS NULL THEN (SELECT d.quota FROM domain d WHERE d.name = mailbox.domain) ELSE quota END"
 )
 APP_PASSWORD_COLUMNS = "id, address, label, hash, services, networks, expires"  # noqa: S105 - names of columns
@@ -19,10 +19,11 @@ APP_PASSWORD_COLUMNS = "id, address, label, hash, services, networks, expires"  
 
 def mailbox(row: tuple[Any, ...], now: float) -> Mailbox:
     """Make a Mailbox of a row of MAILBOX_COLUMNS; a state that has run out is active again."""
-    address, name, state, reason, until, allow, own_quota, password, quota = row
+    address, name, state, reason, until, allow, networks, own_quota, password, quota = row
     if until is not None and until <= now:
         state, reason, until = State.ACTIVE, "", None
-    return Mailbox(address, name, _STATES[state], reason, until, services(allow), quota or None, own_quota, password)
+    allowed, ranges = services(allow), tuple(networks.split())
+    return Mailbox(address, name, _STATES[state], reason, until, allowed, quota or None, own_quota, password, ranges)
 
 
 def app_password(row: tuple[Any, ...]) -> AppPassword:

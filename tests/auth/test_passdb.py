@@ -2,12 +2,14 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 
 import pytest
 
 from mailhooks import passdb, passwords
 from mailhooks.passdb import Accepted, Reason, Refused
-from mailhooks.store import Service, State, Unavailable
+from mailhooks.store import Refused as StoreRefused
+from mailhooks.store import Service, State, Store, Unavailable
 
 NOW = 1_800_000_000.0
 ADAM = "adam@example1.com"
@@ -198,13 +200,24 @@ def test_an_app_password_does_not_widen_the_account(login, app, adam):
 
 
 def test_the_number_of_checks_is_bounded(store, app):
-    for number in range(30):
+    for number in range(15):
         app(f"app {number}", f"{{PLAIN}}{number:02}")
+    with pytest.raises(StoreRefused, match="15 app passwords"):
+        app("app 15", "{PLAIN}15")
     asked = passdb.candidate(store, ADAM, "imap", None, NOW)
     assert len(asked.credentials) == passdb.MAX_CREDENTIALS
     assert asked.verify("00").label == "app 0"
     assert asked.verify("14").label == "app 14"
     assert asked.verify("15") is None
+
+
+def test_an_expired_app_password_makes_room(store, store_url, app):
+    for number in range(15):
+        app(f"app {number}", f"{{PLAIN}}{number:02}", expires=time.time() + 3600)
+    later = Store(store_url, clock=lambda: time.time() + 7200)
+    with later.change("test") as change:
+        change.add_app_password(ADAM, label="one more", hash="{PLAIN}new")
+    later.close()
 
 
 def test_what_changed_while_the_worker_was_busy_counts(store):

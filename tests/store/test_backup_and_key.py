@@ -127,15 +127,16 @@ def test_check_finds_damage(store, store_url, path):
 
 def test_an_upgrade_applies_what_is_missing_once(store, store_url, monkeypatch):
     store.close()
-    assert upgrade(store_url) == (1, 1)
-    more = (*schemas.migrations(), (2, "CREATE TABLE extra (a TEXT) STRICT;\nINSERT INTO extra VALUES ('x;y');\n"))
+    now = schemas.current()
+    assert upgrade(store_url) == (now, now)
+    more = (*schemas.migrations(), (now + 1, "CREATE TABLE extra (a TEXT) STRICT;\nINSERT INTO extra VALUES ('x;y');\n"))
     monkeypatch.setattr(schemas, "migrations", lambda: more)
     handle = Store(store_url)
     handle.renew()
     assert not handle.available
     assert "store upgrade" in handle.reason
-    assert upgrade(store_url) == (1, 2)
-    assert upgrade(store_url) == (2, 2)
+    assert upgrade(store_url) == (now, now + 1)
+    assert upgrade(store_url) == (now + 1, now + 1)
     handle._db._retry_at = 0.0
     handle.renew()
     assert handle.available
@@ -144,12 +145,13 @@ def test_an_upgrade_applies_what_is_missing_once(store, store_url, monkeypatch):
 
 def test_an_upgrade_that_fails_changes_nothing(store, store_url, path, monkeypatch):
     store.close()
-    bad = (*schemas.migrations(), (2, "CREATE TABLE extra (a TEXT) STRICT;\nNONSENSE;\n"))
+    now = schemas.current()
+    bad = (*schemas.migrations(), (now + 1, "CREATE TABLE extra (a TEXT) STRICT;\nNONSENSE;\n"))
     monkeypatch.setattr(schemas, "migrations", lambda: bad)
     with pytest.raises(Unavailable):
         upgrade(store_url)
     raw = sqlite3.connect(path)
-    assert raw.execute("PRAGMA user_version").fetchone()[0] == 1
+    assert raw.execute("PRAGMA user_version").fetchone()[0] == now
     assert raw.execute("SELECT COUNT(*) FROM sqlite_schema WHERE name = 'extra'").fetchone()[0] == 0
     raw.close()
 
