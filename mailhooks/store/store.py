@@ -20,6 +20,7 @@ from mailhooks.store.errors import Unavailable
 from mailhooks.store.keyfile import KeyFile
 from mailhooks.store.listings import Listings
 from mailhooks.store.sqlite import Database
+from mailhooks.store.throttling import ThrottleReads
 from mailhooks.store.url import sqlite_path
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 BUSY_SECONDS = 5.0  # how long a write waits for another's: the time limit of a lookup
 
 
-class Store(Listings):
+class Store(Listings, ThrottleReads):
     """One handle on the store, for one thread."""
 
     def __init__(
