@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import ipaddress
 import re
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
@@ -145,7 +146,6 @@ def secret(what: str, text: str) -> str:
     return text
 
 
-def size(what: str, value: int | None) -> int | None:
 def network(text: str) -> str:
     """Read a network in CIDR notation. Raises Refused."""
     try:
@@ -154,6 +154,7 @@ def network(text: str) -> str:
         raise Refused(f"{text!r} is no network: expected one like 192.0.2.0/24 or 2001:db8::/32") from error
 
 
+def size(what: str, value: int | None) -> int | None:
     """Check a size in bytes. Raises Refused."""
     if value is not None and not 0 <= value <= MAX_SIZE:
         raise Refused(f"the {what} is {value}: expected a size from 0 to {MAX_SIZE} bytes")

@@ -65,6 +65,7 @@ class MailboxChanges(AliasChanges):
         reason: str | Unset = UNSET,
         until: float | Unset | None = UNSET,
         allow: Iterable[Service] | Unset = UNSET,
+        networks: Iterable[str] | Unset = UNSET,
     ) -> Mailbox:
         """Change what is given of an account; a new state forgets the old one's reason and end.
 
@@ -78,13 +79,14 @@ class MailboxChanges(AliasChanges):
             columns["quota"] = ledger.size("quota", quota)
         if not isinstance(state, Unset):
             columns |= {"state": str(state), "reason": "", "until": None}
-        networks: Iterable[str] | Unset = UNSET,
         if not isinstance(reason, Unset):
             columns["reason"] = ledger.line("reason", reason)
         if not isinstance(until, Unset):
             columns["until"] = self._end(until)
         if not isinstance(allow, Unset):
             columns["allow"] = rows.services_column(allow)
+        if not isinstance(networks, Unset):
+            columns["networks"] = " ".join(map(ledger.network, networks))
         stated = isinstance(state, Unset) and bool(columns.keys() & {"reason", "until"})
         if stated and old.state is State.ACTIVE:
             raise Refused(f"{old.address} is active: a reason and an end belong to another state")
@@ -101,26 +103,11 @@ class MailboxChanges(AliasChanges):
         """
         old = self._require_mailbox(address)
         if hashed is not None:
-        if not isinstance(networks, Unset):
-            columns["networks"] = " ".join(map(ledger.network, networks))
             ledger.secret("hash", hashed)
+        self._run("DELETE FROM scram WHERE address = ?", (old.address,))
         self._run("UPDATE mailbox SET password = ? WHERE address = ?", (hashed, old.address))
         self._record("user passwd", old.address, "" if hashed else "none")
 
-    def replace_hash(self, address: str, old: str, new: str) -> bool:
-        """Put a better hash of the same password in the place of ``old``, its own or an app password's.
-
-        Returns False when ``old`` is no longer there: somebody else was faster, and is right.
-        """
-        address = ledger.address(address)
-        ledger.secret("hash", new)
-        for sql in (
-            "UPDATE mailbox SET password = ? WHERE address = ? AND password = ?",
-            "UPDATE app_password SET hash = ? WHERE address = ? AND hash = ?",
-        self._run("DELETE FROM scram WHERE address = ?", (old.address,))
-        ):
-            if self._run(sql, (new, address, old)).rowcount:
-                self._record("user rehash", address)
     def set_scram(self, address: str, keys: dict[str, str]) -> None:
         """Keep the SCRAM keys of the password that was just set, by mechanism. Raises Refused, NotFound.
 
@@ -135,6 +122,19 @@ class MailboxChanges(AliasChanges):
         """Write into the audit log that ``master`` logged in as ``address``."""
         self._record("login as", address, f"{service} by {master}")
 
+    def replace_hash(self, address: str, old: str, new: str) -> bool:
+        """Put a better hash of the same password in the place of ``old``, its own or an app password's.
+
+        Returns False when ``old`` is no longer there: somebody else was faster, and is right.
+        """
+        address = ledger.address(address)
+        ledger.secret("hash", new)
+        for sql in (
+            "UPDATE mailbox SET password = ? WHERE address = ? AND password = ?",
+            "UPDATE app_password SET hash = ? WHERE address = ? AND hash = ?",
+        ):
+            if self._run(sql, (new, address, old)).rowcount:
+                self._record("user rehash", address)
                 return True
         return False
 

@@ -84,7 +84,6 @@ class Reads(Standings):
         made = map(rows.app_password, found)
         return tuple(each for each in made if each.expires is None or each.expires > now)
 
-    def senders_granted(self, login: str) -> tuple[str, ...]:
     def scram_keys(self, address: str, mechanism: str) -> str | None:
         """Return an account's keys for a SCRAM mechanism, as ``iterations,salt,StoredKey,ServerKey``."""
         sql = "SELECT keys FROM scram WHERE address = ? AND mechanism = ?"
@@ -99,6 +98,7 @@ class Reads(Standings):
             raise self._db.failed(error) from error
         return seed
 
+    def senders_granted(self, login: str) -> tuple[str, ...]:
         """Return what a login may send as by grant: addresses and ``@domain``."""
         return self._column("SELECT sender FROM send_grant WHERE login = ? ORDER BY sender", login)
 
