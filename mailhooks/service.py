@@ -134,7 +134,7 @@ class _Builder:
             pool=service.pool,
             writer=self._writer(),
             cache=cache,
-            settings=AuthSettings(failure_delay=settings.failure_delay),
+            settings=AuthSettings(failure_delay=settings.failure_delay, rehash=settings.rehash),
         )
         spid = new_spid()
         for hook, listeners in hooks.items():
