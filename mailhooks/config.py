@@ -67,6 +67,14 @@ class ListenConfig:
 
 
 @dataclass(frozen=True)
+class DictConfig:
+    """What Dovecot may keep and look up in the dict."""
+
+    names: tuple[str, ...] = ("quota", "lastlogin", "sieve", "metadata", "acl")  # also there: passdb, userdb
+    passdb_uids: tuple[int, ...] = ()  # who besides root may ask passdb (password hashes) and userdb
+
+
+@dataclass(frozen=True)
 class AuthConfig:
     """How passwords are checked."""
 
@@ -154,6 +162,7 @@ class Config:
     store: StoreConfig = field(default_factory=StoreConfig)
     mail: MailConfig = field(default_factory=MailConfig)
     listen: ListenConfig = field(default_factory=ListenConfig)
+    dict: DictConfig = field(default_factory=DictConfig)
     auth: AuthConfig = field(default_factory=AuthConfig)
     policy: PolicyConfig = field(default_factory=PolicyConfig)
     log: LogConfig = field(default_factory=LogConfig)

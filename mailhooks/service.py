@@ -167,9 +167,23 @@ class _Builder:
         """Dovecot's dict."""
         if ("dict", "") not in self._hooks:
             return
+        from mailhooks import dicts
         from mailhooks.servers.dict import DictServer
 
-        server = DictServer(self._reactor, self._counters, store=self._service.store, writer=self._writer())
+        settings, mail = self._config.dict, self._mail()
+        try:
+            namespaces = dicts.chosen(settings.names, mail)
+        except ValueError as error:
+            raise ConfigError(f"dict.names: {error}") from error
+        server = DictServer(
+            self._reactor,
+            self._counters,
+            store=self._service.store,
+            writer=self._writer(),
+            namespaces=namespaces,
+            uids=(os.geteuid(), mail.uid),
+            private_uids=settings.passdb_uids,
+        )
         self._serve("dict", server, self._hooks["dict", ""])
 
     def http(self) -> None:

@@ -27,6 +27,8 @@ MAX_SECONDS = 10**11  # the year 5138: beyond it, the plugin was told to count i
 class LastLogins:
     """``shared/last-login/`` of each user, with and without the service."""
 
+    everybody = False
+
     def lookup(self, store: Store, key: str, user: str) -> str | None:
         """Seconds since the epoch, None before the first login."""
         return dict(self.rows(store, key, user)).get(key)

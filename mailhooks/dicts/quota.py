@@ -29,6 +29,8 @@ MAX_VALUE = 2**63 - 1  # what the store can hold
 class Quota:
     """``priv/quota/storage`` and ``priv/quota/messages`` of each user."""
 
+    everybody = False
+
     def lookup(self, store: Store, key: str, user: str) -> str | None:
         """What Dovecot last told, None before it told anything."""
         return dict(self.rows(store, key, user)).get(key)

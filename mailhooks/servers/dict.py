@@ -5,58 +5,47 @@ commits are answered in the order they came, plainly: no ``*``, no ``+``, no tim
 several of which may be open on a connection, told apart by id. A commit is answered after the database has it; what
 the client sends meanwhile waits, so that a lookup behind a commit sees what was committed.
 
+The peer's uid decides what it hears, since the protocol believes any user name: root and the user that all mail belongs
+to hear of every user, a name that tells of everybody hears root only, and who else reaches the socket hears a refusal.
+
 By default Dovecot opens a connection for each operation and closes it behind the answer. A malformed answer kills the
 mail process that asked (2.3 dies by SIGSEGV): all of them are made by ``wire.dict``, in one place below.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING, cast
 
-from mailhooks.dicts import NAMESPACES, Namespace, Operation
+from twisted.python.failure import Failure
+
+from mailhooks.dicts import NAMESPACES, Namespace
 from mailhooks.servers.base import Connection, Server
+from mailhooks.servers.dict_state import NotForThisPeer, Transaction
+from mailhooks.servers.listing import Listing
 from mailhooks.store import Refused, Store, Unavailable
 from mailhooks.wire import dict as wire
 from mailhooks.wire.errors import WireError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
     from twisted.internet.interfaces import IReactorTime
-    from twisted.python.failure import Failure
 
     from mailhooks.counters import Counters
     from mailhooks.workers import Writer
 
 MAJORS = (3, 4)  # 2.3.17 and later; 2.4
 MAX_OPEN = 32  # transactions of one connection; Dovecot's METADATA opens two
-MAX_OPERATIONS = 1000  # in one transaction; quota and last login need four at most
-MAX_TRANSACTION_CHARACTERS = 1_000_000  # keys and values of one transaction
-MAX_WAITING = 1000  # commands behind a commit; then the connection is not read until it is answered
-MAX_ROWS = 10_000  # of one iteration; what is kept per user is far below
+MAX_WAITING = 1000  # commands behind a commit or a long iteration; then the connection is not read until it is answered
+MAX_ROWS = 10_000  # of one iteration over what is kept per user, which is far below
+
+ROOT = 0
 
 RECURSE, SORT_KEY, SORT_VALUE, NO_VALUE, EXACT_KEY = 1, 2, 4, 8, 16  # enum dict_iterate_flags
 
 TRY_AGAIN = "the store cannot answer now"
 FAULT = "internal error, see the log of mailhooks"
-
-
-@dataclass(slots=True)
-class Transaction:
-    """What a client wants to write, until it commits."""
-
-    user: str
-    operations: list[Operation] = field(default_factory=list)
-    characters: int = 0
-
-    def add(self, operation: Operation, characters: int) -> None:
-        """Remember one more write. Raises WireError beyond the limits."""
-        self.operations.append(operation)
-        self.characters += characters
-        if len(self.operations) > MAX_OPERATIONS or self.characters > MAX_TRANSACTION_CHARACTERS:
-            raise WireError("oversized", "a transaction is too long")
 
 
 class DictConnection(Connection):
@@ -70,7 +59,8 @@ class DictConnection(Connection):
         self._namespace: Namespace | None = None
         self._name = ""
         self._open: dict[int, Transaction] = {}
-        self._committing = False
+        self._busy = False  # with a commit or a long iteration
+        self._listing: Listing | None = None
         self._waiting: list[wire.Message] = []
 
     def incomplete(self) -> bool:
@@ -81,10 +71,18 @@ class DictConnection(Connection):
         """Whatever was not committed is rolled back; what was is written, only the answer has no reader."""
         self._open.clear()
         self._waiting.clear()
+        if self._listing is not None:
+            self._listing.stop()
+
+    def resumeProducing(self) -> None:
+        """The peer has read what was listed: go on."""
+        super().resumeProducing()
+        if self._listing is not None:
+            self._listing.go_on()
 
     def answer(self, message: wire.Message) -> bytes:
-        """Take one command, behind the commit that is on its way."""
-        if not self._committing:
+        """Take one command, behind the one that is being answered."""
+        if not self._busy:
             return self._answer(message)
         self._waiting.append(message)
         if len(self._waiting) == MAX_WAITING:
@@ -100,6 +98,8 @@ class DictConnection(Connection):
         match message:
             case wire.Lookup(key, user):
                 return self._read_store(lambda: self._lookup(key, user))
+            case wire.Iterate() if self._namespace.everybody:
+                return self._stream(message)
             case wire.Iterate():
                 return self._read_store(lambda: self._iterate(message))
             case wire.Commit(number):
@@ -132,10 +132,15 @@ class DictConnection(Connection):
             raise WireError("order", "a second hello")
         if hello.major not in MAJORS:
             raise WireError("version", "a version of the dict protocol that is not spoken here")
-        self._namespace = self.server.namespaces.get(hello.name)
-        if self._namespace is None:
+        namespace = self.server.namespaces.get(hello.name)
+        if namespace is None:
             raise WireError("field", "a dict of this name is not served here")
         self._name = hello.name
+        self._namespace = namespace if self._may(namespace) else NotForThisPeer(self.peer_uid)
+
+    def _may(self, namespace: Namespace) -> bool:
+        """Whether this peer may ask about any user it names."""
+        return self.peer_uid in (self.server.private_uids if namespace.everybody else self.server.uids)
 
     def _transaction(self, number: int) -> Transaction:
         transaction = self._open.get(number)
@@ -177,8 +182,34 @@ class DictConnection(Connection):
             wanted.sort(key=lambda row: row[1] if asked.flags & SORT_VALUE else row[0])
         if asked.max_rows:
             del wanted[asked.max_rows :]
-        lines = [wire.row(key, "" if asked.flags & NO_VALUE else value) for key, value in wanted]
-        return "found" if lines else "notfound", b"".join(lines) + wire.END_OF_ROWS
+        lines = b"".join(wire.row(key, "" if asked.flags & NO_VALUE else value) for key, value in wanted)
+        return "found" if lines else "notfound", lines + wire.END_OF_ROWS
+
+    def _stream(self, asked: wire.Iterate) -> bytes:
+        """List what may be as long as the list of all users; it comes in the order of the keys, however asked for."""
+        assert self._namespace is not None  # noqa: S101 - for the type checker
+        began = self.server.clock.seconds()
+        rows = self._namespace.rows(self.server.store, asked.path, asked.user)
+        self._busy = True
+        self.begin()
+        self._listing = Listing(
+            self.server.clock, _lines(rows, asked), self._write_some, lambda error: self._listed(error, began)
+        )
+        return b""
+
+    def _write_some(self, data: bytes) -> bool:
+        self.send(data)
+        return self.stalled_since is None
+
+    def _listed(self, error: Exception | None, began: float) -> None:
+        self._listing = None
+        if error is None:
+            self._done(("found", wire.END_OF_ROWS), began)
+        elif isinstance(error, Unavailable):
+            self._done(("temporary", wire.failed(TRY_AGAIN)), began)
+        else:
+            self.server.fault("F answered", Failure(error))  # type: ignore[no-untyped-call]
+            self._done(("temporary", wire.failed(FAULT)), began)
 
     def _commit(self, number: int) -> bytes:
         transaction = self._transaction(number)
@@ -196,14 +227,14 @@ class DictConnection(Connection):
         began = self.server.clock.seconds()
         written = self.server.writer.batch(write)
         written.addCallbacks(
-            lambda found: ("ok", wire.committed(number)) if found else ("notfound", wire.missing(number)),
+            lambda result: _outcome(result, number),
             lambda failure: self._not_committed(failure, number),
         )
         if written.called:  # refused at once: in its place among the replies to this read
             return self._counted(cast("tuple[str, bytes]", written.result), began)
-        self._committing = True
+        self._busy = True
         self.begin()
-        written.addCallback(self._committed, began)
+        written.addCallback(self._done, began)
         written.addErrback(self._broken)
         return b""
 
@@ -215,10 +246,10 @@ class DictConnection(Connection):
         self.server.fault("F answered", failure)
         return "temporary", wire.failed(FAULT, number)
 
-    def _committed(self, outcome: tuple[str, bytes], began: float) -> None:
-        """Answer the commit and what was asked behind it."""
+    def _done(self, outcome: tuple[str, bytes], began: float) -> None:
+        """Answer what took its time, and what was asked behind it."""
         reply = self._counted(outcome, began)
-        self._committing = False
+        self._busy = False
         waiting, self._waiting = self._waiting, []
         if len(waiting) >= MAX_WAITING and self.stalled_since is None:
             self._read(True)
@@ -234,6 +265,18 @@ class DictConnection(Connection):
     def _broken(self, failure: Failure) -> None:
         self.server.fault("connection closed", failure)
         self.abort()
+
+
+def _outcome(result: bool | Refused, number: int) -> tuple[str, bytes]:
+    if isinstance(result, Refused):
+        return "permanent", wire.failed(str(result), number)
+    return ("ok", wire.committed(number)) if result else ("notfound", wire.missing(number))
+
+
+def _lines(rows: Iterable[tuple[str, str]], asked: wire.Iterate) -> Iterator[bytes]:
+    wanted = (row for row in rows if _is_asked(row[0], asked))
+    for key, value in islice(wanted, asked.max_rows or None):
+        yield wire.row(key, "" if asked.flags & NO_VALUE else value)
 
 
 def _is_asked(key: str, asked: wire.Iterate) -> bool:
@@ -253,11 +296,16 @@ class DictServer(Server):
         store: Store,
         writer: Writer,
         namespaces: Mapping[str, Namespace] = NAMESPACES,
+        uids: Collection[int] = (),
+        private_uids: Collection[int] = (),
     ) -> None:
+        """Serve ``namespaces`` to root and ``uids``, and to root and ``private_uids`` what tells of everybody."""
         super().__init__("dict", clock, counters.hooks["dict"])
         self.store = store
         self.writer = writer
         self.namespaces = namespaces
+        self.uids = {ROOT, *uids, None}  # None: behind TLS, which has checked the client's certificate
+        self.private_uids = {ROOT, *private_uids}
 
     def connection(self) -> DictConnection:
         """Make the protocol of a new connection."""

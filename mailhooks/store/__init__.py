@@ -19,6 +19,7 @@ from mailhooks.store.model import (
     Preference,
     Relay,
     Service,
+    SieveScript,
     State,
     Usage,
 )
@@ -45,6 +46,7 @@ __all__ = [
     "Removal",
     "Service",
     "State",
+    "SieveScript",
     "Store",
     "StoreError",
     "Unavailable",

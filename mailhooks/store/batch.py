@@ -1,4 +1,4 @@
-"""What Dovecot tells all day long: how much each mailbox holds, and who logged in. Many of them share one commit.
+"""What Dovecot tells all day long: what each mailbox holds, who logged in, ... Many of them share one commit.
 
 Nothing here moves the change number or is audited. What is told of an address without a mailbox is dropped: it was
 removed under an open session. The last of these commits may be lost when the machine itself fails; Dovecot tells again.
@@ -8,6 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from mailhooks.store.dict_writes import DictWrites
+from mailhooks.store.throttling import ThrottleBatch
+
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Callable
@@ -16,7 +19,7 @@ if TYPE_CHECKING:
     from mailhooks.store.reads import Reads
 
 
-class Batch:
+class Batch(DictWrites, ThrottleBatch):
     """What can be written without changing the directory; made by ``Store.batch``. Addresses are canonical."""
 
     def __init__(self, store: Reads, run: Callable[..., sqlite3.Cursor], now: float) -> None:

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from mailhooks.store.domain_changes import DomainChanges
 from mailhooks.store.other_changes import AppPasswordChanges, PreferenceChanges, RelayChanges, SenderChanges
+from mailhooks.store.sieve_changes import SieveChanges
+from mailhooks.store.throttling import ThrottleChanges
 
 
-class Change(DomainChanges, AppPasswordChanges, SenderChanges, RelayChanges, PreferenceChanges):
+class Change(
+    DomainChanges, AppPasswordChanges, SenderChanges, RelayChanges, PreferenceChanges, SieveChanges, ThrottleChanges
+):
     """What can be written; made by ``Store.change``.
 
     Input may be in any spelling and is brought to its canonical text here. Every method raises Refused, with the

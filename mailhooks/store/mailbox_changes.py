@@ -185,4 +185,5 @@ class MailboxChanges(AliasChanges):
 _ADD = (
     "INSERT INTO mailbox (address, domain, name, state, reason, allow, quota, password) "
     "VALUES (?, ?, ?, ?, '', ?, ?, ?) ON CONFLICT DO NOTHING"
+        self._run("DELETE FROM share WHERE reader = ?", (f"user/{address}",))
 )

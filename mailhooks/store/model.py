@@ -162,6 +162,18 @@ class Preference:
 
 
 @dataclass(frozen=True, slots=True)
+class SieveScript:
+    """A Sieve script of an account; ``id`` names this very text, and a changed script has another one."""
+
+    id: int
+    address: str
+    name: str
+    active: bool
+    script: str = field(repr=False)
+    updated: float
+
+
+@dataclass(frozen=True, slots=True)
 class AuditEntry:
     """One change: who made it, when, what. Never a secret."""
 

@@ -10,6 +10,7 @@ import sqlite3
 from typing import TYPE_CHECKING
 
 from mailhooks.store import rows
+from mailhooks.store.dict_reads import DictReads
 from mailhooks.store.model import Alias, AppPassword, Domain, LastLogin, Mailbox, Posting, Usage
 from mailhooks.store.standing import Standings
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from mailhooks.store.sqlite import Database
 
 
-class Reads(Standings):
+class Reads(Standings, DictReads):
     """Answers about one key."""
 
     _db: Database

@@ -198,6 +198,8 @@ def test_a_last_login_that_is_none(scene, write):
 
 
 class Broken:
+    everybody = False
+
     def lookup(self, *_):
         raise ZeroDivisionError
 
