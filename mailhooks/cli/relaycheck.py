@@ -31,7 +31,7 @@ def parse(nexthop: str) -> tuple[str, int]:
     port = (match["port"] or "").lower() if match else ""
     if not match or not (port in PORTS or (port.isdigit() and 0 < int(port) < 2**16)):
         raise BadInput(f"{nexthop!r} is no next hop: expected one like [smtp.example.net]:587")
-    return (match["inside"] or match["bare"]).removeprefix("ipv6:"), PORTS.get(port) or int(port)
+    return (match["inside"] or match["bare"]).lower().removeprefix("ipv6:"), PORTS.get(port) or int(port)
 
 
 def log_in(nexthop: str, username: str, password: str, *, name: str, tls: Level) -> None:

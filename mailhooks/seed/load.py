@@ -7,13 +7,14 @@ is missing is added, so the same files can be imported again at any time.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from mailhooks.address import render
 from mailhooks.seed.draft import Draft, Options
 from mailhooks.seed.files import SeedError
 from mailhooks.seed.journal import Journal
-from mailhooks.store import Refused
+from mailhooks.store import NewMailbox, Refused
 from mailhooks.store.model import State
 
 if TYPE_CHECKING:
@@ -100,24 +101,14 @@ class _Loader:
                 new.append(draft)
             else:
                 self._complete(before, draft)
+        self._change.add_mailboxes(map(_new, sorted(new, key=attrgetter("address"))))
         self.made += len(new)
         for draft in new:
-            user = draft.user
             if draft.listed:
                 text = f"made mailbox {draft.address}"
-                self._says("mailboxes", draft.listed, text if user else f"{text}, which receives only")
-            if user is None:
-                self._change.add_mailbox(render(draft.address))
-                continue
-            self._change.add_mailbox(
-                render(draft.address),
-                name=user.name,
-                quota=user.quota,
-                password=user.hash,
-                state=user.state,
-                allow=user.allow,
-            )
-            self._says("users", draft.line, f"made {_described(draft.address, user)}")
+                self._says("mailboxes", draft.listed, text if draft.user else f"{text}, which receives only")
+            if draft.user is not None:
+                self._says("users", draft.line, f"made {_described(draft.address, draft.user)}")
 
     def _complete(self, before: Mailbox, draft: MailboxDraft) -> None:
         """Add to a mailbox that exists what it has not."""
@@ -169,6 +160,13 @@ class _Loader:
 
     def _kept(self, file: str, line: int, text: str, *, differs: bool = False) -> None:
         self._says(file, line, f"{text} is there already" + (" and stays as it is, which differs" if differs else ""))
+
+
+def _new(draft: MailboxDraft) -> NewMailbox:
+    user = draft.user
+    if user is None:
+        return NewMailbox(render(draft.address))
+    return NewMailbox(render(draft.address), user.name, user.quota, user.hash, user.state, user.allow)
 
 
 def _described(address: str, user: User) -> str:

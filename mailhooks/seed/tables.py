@@ -21,6 +21,11 @@ _KEY = re.compile(r'((?:"(?:[^"\\]|\\.)*"|[^\s"])+)(?:\s+(.*))?', re.DOTALL)
 
 def entry(line: str) -> tuple[str, str]:
     """Split a logical line into key and value. Raises ValueError."""
+    if '"' not in line:
+        words = line.split(None, 1)
+        if not words:
+            raise ValueError("has no key")
+        return words[0], words[1].rstrip() if len(words) > 1 else ""
     match = _KEY.fullmatch(line)
     if not match:
         raise ValueError("has an unfinished quote")

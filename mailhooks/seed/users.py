@@ -13,11 +13,13 @@ from __future__ import annotations
 import base64
 import re
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from mailhooks.seed.tables import spell
 from mailhooks.store.model import ALL_SERVICES, Mailbox, Service, State
 
 FIELDS = 8
+RULES = 1000  # quota rules remembered: a site has few, and each stands in thousands of lines
 MAX_BYTES = 2**63 - 1  # what the store keeps
 
 _QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"@')
@@ -57,7 +59,8 @@ def parse(line: str) -> User:
         key, _, value = word.partition("=")
         if not _take(user, key, value):
             unused.append(key)
-    user.unused = tuple(dict.fromkeys(unused))
+    if unused:
+        user.unused = tuple(dict.fromkeys(unused))
     return user
 
 
@@ -95,6 +98,7 @@ def _take(user: User, key: str, value: str) -> bool:
     return True
 
 
+@lru_cache(maxsize=RULES)
 def _rule(text: str) -> int:
     """Read the storage limit of a quota rule for all mailboxes: ``*:storage=1G``. Raises ValueError."""
     folder, _, limits = text.partition(":")

@@ -5,7 +5,7 @@ from mailhooks.store.batch import Batch
 from mailhooks.store.change import Change
 from mailhooks.store.errors import NotFound, Refused, StoreError, Unavailable
 from mailhooks.store.ledger import UNSET
-from mailhooks.store.mailbox_changes import Removal
+from mailhooks.store.mailbox_changes import NewMailbox, Removal
 from mailhooks.store.model import (
     ALL_SERVICES,
     Alias,
@@ -38,6 +38,7 @@ __all__ = [
     "Grant",
     "LastLogin",
     "Mailbox",
+    "NewMailbox",
     "NotFound",
     "Posting",
     "Preference",
@@ -45,8 +46,8 @@ __all__ = [
     "Relay",
     "Removal",
     "Service",
-    "State",
     "SieveScript",
+    "State",
     "Store",
     "StoreError",
     "Unavailable",

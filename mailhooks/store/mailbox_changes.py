@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from mailhooks.store import ledger, rows
 from mailhooks.store.alias_changes import AliasChanges
@@ -15,12 +15,26 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
+ADD_BATCH = 5000  # rows written at once: one statement for many, and a few MB in memory
+
+
 @dataclass(frozen=True, slots=True)
 class Removal:
     """What else the removal of an account did: aliases that lost a target, and aliases that lost their last one."""
 
     changed: tuple[str, ...]
     removed: tuple[str, ...]
+
+
+class NewMailbox(NamedTuple):
+    """An account to be made, as add_mailbox takes it; a tuple, for an import makes a hundred thousand."""
+
+    address: str
+    name: str = ""
+    quota: int | None = None
+    password: str | None = None
+    state: State = State.ACTIVE
+    allow: frozenset[Service] = ALL_SERVICES
 
 
 class MailboxChanges(AliasChanges):
@@ -37,23 +51,22 @@ class MailboxChanges(AliasChanges):
         allow: Iterable[Service] = ALL_SERVICES,
     ) -> Mailbox:
         """Make an account; ``password`` is a hash, and without one it receives only. Raises Refused."""
-        address = ledger.address(address)
-        domain = address.rpartition("@")[2]
-        if not self._hosted.get(domain):
-            self._require_hosted(domain)
-        if name:
-            ledger.line("name", name)
-        if quota is not None:
-            ledger.size("quota", quota)
-        if password is not None:
-            ledger.secret("hash", password)
         allowed = frozenset(allow)
-        row = (address, domain, name, str(state), rows.services_column(allowed), quota, password)
+        row = self._new_row(NewMailbox(address, name, quota, password, state, allowed))
         if self._run(_ADD, row).rowcount == 0:
-            raise Refused(f"the mailbox {address} is there already")
-        self._tally["mailbox", str(state)] += 1
-        self._record("user add", address, "" if state is State.ACTIVE else str(state))
-        return Mailbox(address, name, state, allow=allowed, quota=quota or None, own_quota=quota, password=password)
+            raise Refused(f"the mailbox {row[0]} is there already")
+        return Mailbox(row[0], name, state, allow=allowed, quota=quota or None, own_quota=quota, password=password)
+
+    def add_mailboxes(self, accounts: Iterable[NewMailbox]) -> None:
+        """Make many accounts, each as add_mailbox does, for imports. Raises Refused."""
+        waiting = []
+        for account in accounts:
+            waiting.append(self._new_row(account))
+            if len(waiting) >= ADD_BATCH:
+                self._add_rows(waiting)
+                waiting.clear()
+        if waiting:
+            self._add_rows(waiting)
 
     def set_mailbox(
         self,
@@ -144,12 +157,35 @@ class MailboxChanges(AliasChanges):
         self._drop_mailbox(address)
         return Removal(*self._take_out(address))
 
+    def _new_row(self, account: NewMailbox) -> tuple[str, str, str, str, str | None, int | None, str | None]:
+        """Check an account to be made and enter it into the books; return its row."""
+        given, name, quota, password, state, allow = account
+        address = ledger.address(given)
+        domain = address.rpartition("@")[2]
+        if not self._hosted.get(domain):
+            self._require_hosted(domain)
+        if name:
+            ledger.line("name", name)
+        if quota is not None:
+            ledger.size("quota", quota)
+        if password is not None:
+            ledger.secret("hash", password)
+        self._tally["mailbox", str(state)] += 1
+        self._record("user add", address, "" if state is State.ACTIVE else str(state))
+        allowed = None if allow is ALL_SERVICES else rows.services_column(allow)
+        return address, domain, name, str(state), allowed, quota, password
+
+    def _add_rows(self, waiting: list[tuple[str, str, str, str, str | None, int | None, str | None]]) -> None:
+        if self._run_many(_ADD, waiting).rowcount != len(waiting):
+            raise Refused(f"one of the mailboxes from {waiting[0][0]} to {waiting[-1][0]} is there already")
+
     def _drop_mailbox(self, address: str) -> None:
         state = self._run("SELECT state FROM mailbox WHERE address = ?", (address,)).fetchone()[0]
         passwords = self._run("SELECT COUNT(*) FROM app_password WHERE address = ?", (address,)).fetchone()[0]
         grants = self._run("SELECT COUNT(*) FROM send_grant WHERE login = ?1 OR sender = ?1", (address,)).fetchone()[0]
         self._run("DELETE FROM send_grant WHERE sender = ?", (address,))
         self._run("DELETE FROM preference WHERE scope = ?", (address,))
+        self._run("DELETE FROM share WHERE reader = ?", (f"user/{address}",))
         self._run("DELETE FROM mailbox WHERE address = ?", (address,))  # what hangs on it goes by foreign keys
         self._tally["mailbox", state] -= 1
         if passwords:
@@ -185,5 +221,4 @@ class MailboxChanges(AliasChanges):
 _ADD = (
     "INSERT INTO mailbox (address, domain, name, state, reason, allow, quota, password) "
     "VALUES (?, ?, ?, ?, '', ?, ?, ?) ON CONFLICT DO NOTHING"
-        self._run("DELETE FROM share WHERE reader = ?", (f"user/{address}",))
 )

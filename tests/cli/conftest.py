@@ -52,13 +52,13 @@ class Shell:
         return result.stderr
 
     def contents(self) -> list[str]:
-        """Every row that is in the store, besides the one that every store has."""
+        """Every row that is in the store, none when nothing was ever changed."""
         if not self.store_path.exists():
             return []
         connection = sqlite3.connect(self.store_path)
         try:
             rows = [line for line in connection.iterdump() if line.startswith("INSERT")]
-            return rows if any('"meta"' not in line for line in rows) else []
+            return rows if any('"audit"' in line for line in rows) else []
         finally:
             connection.close()
 

@@ -133,9 +133,9 @@ def test_mail_that_cannot_be_moved_changes_nothing(site, monkeypatch):
 
 def test_mail_is_put_back_when_the_change_cannot_be_made(site, monkeypatch):
     home = make_home(site)
-    monkeypatch.setattr("mailhooks.store.Change.finish", lambda _change: 1 / 0)
-    assert site.run("user", "remove", A).exit_code == 75
-    monkeypatch.undo()
+    with monkeypatch.context() as broken:
+        broken.setattr("mailhooks.store.Change.finish", lambda _change: 1 / 0)
+        assert site.run("user", "remove", A).exit_code == 75
     assert (home / "mail").exists()
     assert moved(site) == []
     assert site.json("user", "show", A)["address"] == A

@@ -233,6 +233,7 @@ HOSTILE = {
     "a long line": ({"aliases": "x@example1.com " + "a" * 100_001}, "aliases:1: has more than 100000 characters"),
     "a long continued line": ({"aliases": "x@example1.com a\n" + " bbbbbbbbbb\n" * 10_000}, "more than 100000"),
     "a continuation of nothing": ({"aliases": "  x\n"}, "continues a line"),
+    "a blank of another kind": ({"domains": "\u3000\n"}, "domains:1: has no key"),
     "no file of ours": ({"other": "x"}, "none of the files"),
     "a value that names itself": ({"main_cf": "myhostname = $a\na = $b\nb = $a\n"}, "names itself"),
 }

@@ -10,21 +10,29 @@ import hypothesis
 from hypothesis import strategies as st
 
 from mailhooks import seed
-from mailhooks.address import render
+from mailhooks.address import AddressError, normalise, render
 from mailhooks.seed import maincf, tables, users
-from mailhooks.store import Mailbox, Refused, Service, State, open_store
+from mailhooks.store import Mailbox, Service, State, open_store
 
 DOMAINS = ("example1.com", "example2.com", "xn--bcher-kva.example")
 
-locals_ = st.text(
-    st.sampled_from(string.ascii_lowercase + string.digits + "._-+!#$%&'*/=?^`{|}~ \"\\,:;<>()ßäж"),
-    min_size=1,
-    max_size=20,
-)
+LETTERS = string.ascii_lowercase + string.digits + "._-+!#$%&'*/=?^`{|}~ \"\\,:;<>()ßäж"
+
+
+def is_local(text: str) -> bool:
+    """Whether the store takes it before the @, and as its own canonical spelling."""
+    try:
+        return normalise(render(f"{text}@example1.com")) == f"{text}@example1.com"
+    except AddressError:
+        return False
+
+
+locals_ = st.text(st.sampled_from(LETTERS), min_size=1, max_size=20).filter(is_local)
 hashes = st.none() | st.sampled_from(
     ["{PLAIN}a:b", "{PLAIN} x ", "{CRYPT}$1$abcdefgh$xxxxxxxxxxxxxxxxxxxxxx", "{PLAIN}ж"]
 )
 sizes = st.none() | st.sampled_from([0, 1, 1023, 1024, 2**20, 2**30, 5 * 2**40, 2**63 - 1]) | st.integers(0, 2**50)
+passwords = st.text(st.characters(exclude_categories=("Cc", "Cs")), min_size=1, max_size=8)
 names = st.text(st.characters(categories=("L", "N", "P", "Zs")), max_size=12).filter(str.isprintable)
 
 
@@ -55,7 +63,7 @@ def imported(directory: Path, files: Path):
 @hypothesis.given(
     accounts=mailboxes(),
     outside=st.lists(st.tuples(locals_, st.sampled_from(("elsewhere.test", *DOMAINS))), max_size=4),
-    secrets=st.lists(st.tuples(st.sampled_from(("u", "u@x", "#u")), st.text(min_size=1, max_size=8)), max_size=3),
+    secrets=st.lists(st.tuples(st.sampled_from(("u", "u@x", "#u")), passwords), max_size=3),
 )
 def test_export_import_export_is_identical(tmp_path_factory, accounts, outside, secrets):
     directory = tmp_path_factory.mktemp("export")
@@ -67,23 +75,14 @@ def test_export_import_export_is_identical(tmp_path_factory, accounts, outside, 
             change.add_domain(name, quota=None if number else 2**31)
         change.add_domain("example3.net", alias_of="example1.com")
         for (local, domain), (hashed, quota, name, state, allow) in accounts.items():
-            try:
-                change.add_mailbox(
-                    render(f"{local}@{domain}"), name=name, quota=quota, password=hashed, state=state, allow=allow
-                )
-            except Refused:
-                hypothesis.event("an address that is none")
+            change.add_mailbox(
+                render(f"{local}@{domain}"), name=name, quota=quota, password=hashed, state=state, allow=allow
+            )
         for number, (local, domain) in enumerate(outside):
-            try:
-                change.add_alias(f'"#{number} x"@example2.com', [render(f"{local}@{domain}")], keep_dangling=True)
-            except Refused:
-                hypothesis.event("a target that is none")
+            change.add_alias(f'"#{number} x"@example2.com', [render(f"{local}@{domain}")], keep_dangling=True)
         for number, (username, password) in enumerate(secrets):
-            try:
-                sender = "" if number % 2 else f"@example{number + 1}.com"
-                change.add_relay("[smtp.example.net]:587", username=username, password=password, sender=sender)
-            except Refused:
-                hypothesis.event("a secret that is none")
+            sender = "" if number % 2 else f"@example{number + 1}.com"
+            change.add_relay("[smtp.example.net]:587", username=username, password=password, sender=sender)
     first = seed.dump(store)
     store.close()
     seed.write(directory / "first", first.files)
