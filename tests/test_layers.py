@@ -29,6 +29,7 @@ LAYERS = {
     "mailhooks.explain": 2,
     "mailhooks.seed": 2,
     "mailhooks.spamprefs": 2,
+    "mailhooks.throttle": 2,
     "mailhooks.workers": 3,
     "mailhooks.reactor": 3,
     "mailhooks.renewal": 3,
