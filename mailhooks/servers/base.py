@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 MAX_CONNECTIONS = 5000  # per hook; Postfix and Dovecot open one per process, 1,000 are common on a big machine
 MAX_PENDING = 100  # requests of one connection that wait for a worker; then it is not read until half are answered
+# Replies to what came in one read of 64 KB: Postfix has one request under way, Dovecot a few short ones.
+MAX_REPLIES_BYTES = 4 * 1024 * 1024
 HALF_REQUEST_SECONDS = 30.0  # a request that has begun must be whole by then; an idle connection may stay for ever
 STALLED_SECONDS = 60.0  # a peer that takes none of our replies for so long is gone
 CLOSING_SECONDS = 10.0  # the last replies of a closing connection must be taken by then
@@ -77,8 +79,12 @@ class Connection(Protocol):
                 raise
             if len(values) == 1:  # nearly always
                 return self.answer(values[0])
+            size = 0
             for value in values:
                 replies.append(self.answer(value))
+                size += len(replies[-1])
+                if size > MAX_REPLIES_BYTES:
+                    raise WireError("oversized", "too much is asked at once")
         except WireError:
             self.send(b"".join(replies))
             raise
@@ -116,7 +122,7 @@ class Connection(Protocol):
         """Answer a request that ``begin`` announced; nothing happens when the client is gone."""
         self.pending -= 1
         self.send(reply)
-        if self.pending == self.max_pending // 2 and not self.stalled_since:
+        if self.pending == self.max_pending // 2 and self.stalled_since is None:
             self._read(True)
         if not self.pending and self.server.draining:
             self.close()

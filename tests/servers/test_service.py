@@ -240,6 +240,12 @@ def test_a_store_that_was_written_with_another_key_is_named_at_start(make, tmp_p
     assert daemon.ask() == FOUND
 
 
+def test_objects_are_counted(daemon):
+    end = time.monotonic() + LIMIT
+    while 'mailhooks_objects{kind="mailbox",state="active"} 1.0' not in daemon.get("/metrics")[1]:
+        assert time.monotonic() < end
+
+
 def test_spam_preferences_are_published_at_start_and_after_a_change(daemon):
     path = daemon.directory / "spam/preferences.db"
     end = time.monotonic() + LIMIT
