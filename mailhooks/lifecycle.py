@@ -122,6 +122,7 @@ class Service:
         clients = [server for server in self.servers if server.hook in AUTH_CLIENTS]
         self._close([each for each in self.listening if each[0].hook in AUTH_CLIENTS])
         give_up = self.reactor.seconds() + LOGINS_SECONDS
+        await deferLater(self.reactor, LOOK_SECONDS)  # what was asked before the signal is read before we look
         while (self.pending or any(server.pending for server in clients)) and self.reactor.seconds() < give_up:
             await deferLater(self.reactor, LOOK_SECONDS)
         self._close(self.listening)

@@ -84,7 +84,7 @@ class Connection(Protocol):
                 replies.append(self.answer(value))
                 size += len(replies[-1])
                 if size > MAX_REPLIES_BYTES:
-                    raise WireError("oversized", "too much is asked at once")
+                    raise WireError("oversized", "too much is asked at once")  # noqa: TRY301 - as the parser does
         except WireError:
             self.send(b"".join(replies))
             raise
