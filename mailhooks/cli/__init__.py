@@ -27,6 +27,7 @@ COMMANDS = {
     "sender": "sender",
     "relay": "relay",
     "spam": "spam",
+    "sieve": "sieve",
     "quota": "quota",
     "import": "importing",
     "export": "exporting",
