@@ -1,11 +1,12 @@
 """Decides about credentials without holding anybody up: quick checks at once, slow ones in the hash pool.
 
-Order: the credentials that count, from the store; those verified lately, from the cache; hashes that cost microseconds,
-here; everything else in a worker. Then the store is asked once more, and a refusal is held back for ``failure_delay``.
+Order: the credentials that count, from the store; whether too much was guessed, which ends it unchecked; those verified
+lately, from the cache; hashes that cost microseconds, here; everything else in a worker. Then the store is asked once
+more, and a refusal is held back for ``failure_delay`` or, after some wrong passwords, longer.
 The whole takes ``limit`` seconds at most: Postfix gives up after ten. Whatever cannot be decided (store away, queue
 full, time over, our own fault) is ``Temporary``, never a refusal.
 
-What it does not do: SASL (``wire.sasl``), what a client hears (``auth_client``), throttling.
+What it does not do: SASL (``wire.sasl``), what a client hears (``auth_client``), counting guesses (``throttle``).
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from twisted.logger import Logger
 from mailhooks import passdb, passwords
 from mailhooks.address import fold
 from mailhooks.log import Limited
+from mailhooks.logins import STANDARD, LoginRules
 from mailhooks.passdb import Accepted, Candidate, Credential, Reason, Refused
 from mailhooks.store import Unavailable
 from mailhooks.workers import QueueFull, Stopped
@@ -31,10 +33,15 @@ if TYPE_CHECKING:
     from twisted.python.failure import Failure
 
     from mailhooks.counters import Counters
+    from mailhooks.servers.throttling import Throttling
     from mailhooks.store import Change, Store
+    from mailhooks.throttle import Guess, Refusal
     from mailhooks.workers import HashPool, Writer
 
 MAX_WAITING = 10_000  # attempts that wait for a worker or for their delay to pass, about 1 KB each
+# Throttled attempts that wait for their delay; beyond it they are answered at once, so that a flood of them takes no
+# place from the others.
+MAX_HELD_OFF = MAX_WAITING // 4
 REHASHES_AT_ONCE = 4  # new hashes being made; a stronger hash can wait for the next login, other logins cannot
 
 log = Logger()
@@ -47,6 +54,7 @@ class AuthSettings:
     failure_delay: float = 2.0  # seconds until a refusal is said; what Dovecot's own auth process waits
     limit: float = 8.0  # seconds for everything: worker's queue, hash, delay
     rehash: bool = True  # bring weak hashes to argon2id at login
+    rules: LoginRules = STANDARD  # what a login name may be
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +62,13 @@ class Attempt:
     """What somebody wants to log in with."""
 
     login: str
-    password: str = field(repr=False)
+    password: str = field(repr=False)  # what was given for one: for SCRAM the client's proof, never twice the same
     service: str  # the daemon's word for it
     network: str | None  # the client's IP address
     mechanism: str
     authzid: str = ""  # whom to act as
+    keys: str | None = field(default=None, repr=False)  # SCRAM: what the proof was checked against
+    proven: bool = False  # SCRAM: it fits
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +76,14 @@ class Temporary:
     """It could not be decided."""
 
 
-Outcome = Accepted | Refused | Temporary
+@dataclass(frozen=True, slots=True)
+class Throttled:
+    """It was not checked, because too much was guessed: as temporary as the other, counted apart."""
+
+
+Outcome = Accepted | Refused | Temporary | Throttled
 TEMPORARY = Temporary()
+THROTTLED = Throttled()
 
 
 class Authenticator:
@@ -83,12 +99,16 @@ class Authenticator:
         writer: Writer,
         cache: passwords.VerifiedCache,
         settings: AuthSettings,
+        throttling: Throttling | None = None,
         now: Callable[[], float] = time.time,
     ) -> None:
         self.clock = clock
         self.settings = settings
         self.cache = cache
         self.waiting = 0  # checks under way
+        self.held_off = 0  # throttled attempts that wait
+        self._throttling = throttling
+        self._throttle = throttling.throttle if throttling is not None else None
         self._counters = counters
         self._store = store
         self._pool = pool
@@ -110,6 +130,9 @@ class Authenticator:
     def _check(self, attempt: Attempt, later: Callable[[Outcome], None]) -> Outcome | Check:
         now = self._now()
         asked = passdb.candidate(self._store, attempt.login, attempt.service, attempt.network, now)
+        throttle = self._throttle
+        if throttle and (refusal := throttle.ask(asked.user, attempt.network, attempt.password, now)):
+            return self._hold_off(Check(self, attempt, asked, later), refusal)
         matched = asked.cached(self.cache, attempt.password, now)
         quick = None if matched else asked.quick(attempt.password)
         refused = None
@@ -118,9 +141,7 @@ class Authenticator:
         elif matched or quick:
             outcome = passdb.decide(self._store, asked, matched or quick, now)
             if isinstance(outcome, Accepted):
-                if quick:
-                    self.rehash(outcome, attempt.password)
-                return self.count(attempt, outcome)
+                return self._grant(attempt, outcome, now, is_known=matched is not None)
             refused = outcome
         # From here on somebody waits.
         if self.waiting >= MAX_WAITING:
@@ -131,6 +152,42 @@ class Authenticator:
         elif not check.verify(self._pool):
             return self.count(attempt, TEMPORARY)
         return check
+
+    def _grant(self, attempt: Attempt, accepted: Accepted, now: float, *, is_known: bool) -> Outcome:
+        """Let somebody in at once; what is in the cache of verified credentials was rehashed then."""
+        if self._throttle is not None:
+            self._throttle.right(accepted.user, attempt.network, now)
+        if not is_known:
+            self.rehash(accepted, attempt.password)
+        return self.count(attempt, accepted)
+
+    def _hold_off(self, check: Check, refusal: Refusal) -> Outcome | Check:
+        """Answer a throttled attempt as late as a wrong password."""
+        attempt = check.attempt
+        if self._throttling is not None:
+            self._throttling.refused(refusal, attempt.login, attempt.network)
+        if self.held_off >= MAX_HELD_OFF or self.waiting >= MAX_WAITING:
+            return self.count(attempt, THROTTLED)
+        check.hold_off(self.settings.failure_delay)
+        return check
+
+    def begin(self, attempt: Attempt, asked: Candidate) -> Guess | None:
+        """Count a password that is about to be checked by a worker."""
+        if self._throttle is None:
+            return None
+        return self._throttle.begin(asked.user, attempt.network, attempt.password, self._now())
+
+    def settle(self, attempt: Attempt, guess: Guess | None, outcome: Outcome) -> float:
+        """Count what came of a check by a worker; return how many times the failure delay is to be held."""
+        if self._throttle is None or guess is None:
+            return 1.0
+        if isinstance(outcome, Refused) and outcome.reason is Reason.CREDENTIALS:
+            return self._throttle.wrong(guess, self._now())
+        if isinstance(outcome, Accepted):
+            self._throttle.right(guess.account, attempt.network, self._now(), guess)
+        else:
+            self._throttle.withdraw(guess, self._now())
+        return 1.0
 
     def decide(self, attempt: Attempt, asked: Candidate, matched: Credential | None) -> Outcome:
         """Say what follows from what the worker found."""
@@ -194,8 +251,10 @@ class Check:
         self, owner: Authenticator, attempt: Attempt, asked: Candidate, later: Callable[[Outcome], None]
     ) -> None:
         self._owner = owner
-        self._attempt = attempt
+        self.attempt = attempt
         self._asked = asked
+        self._guess: Guess | None = None  # what the throttle counted and will hear the end of
+        self._is_held_off = False
         self._later = later
         self._deadline = owner.clock.seconds() + owner.settings.limit
         self._timer: IDelayedCall | None = None
@@ -205,37 +264,46 @@ class Check:
         """Start the slow check; False when too many wait already."""
         try:
             verified: Deferred[Credential | None] = pool.run(
-                self._asked.verify, self._attempt.password, label=self._asked.scheme
+                self._asked.verify, self.attempt.password, label=self._asked.scheme
             )
         except QueueFull:
             return False
+        self._guess = self._owner.begin(self.attempt, self._asked)
         self._wait(self._owner.settings.limit, TEMPORARY)
         verified.addCallback(self._verified)
         verified.addErrback(self._failed)
         return True
 
-    def refuse(self, refused: Refused) -> None:
-        """Answer after the failure delay, as far as the time limit leaves room for it."""
+    def refuse(self, refused: Refused, times: float = 1.0) -> None:
+        """Answer after so many times the failure delay, as far as the time limit leaves room for it."""
         left = self._deadline - self._owner.clock.seconds()
-        self._wait(max(0.0, min(self._owner.settings.failure_delay, left)), refused)
+        self._wait(max(0.0, min(self._owner.settings.failure_delay * times, left)), refused)
+
+    def hold_off(self, seconds: float) -> None:
+        """Answer that the attempt is not checked, after a while."""
+        self._is_held_off = True
+        self._owner.held_off += 1
+        self._wait(seconds, THROTTLED)
 
     def cancel(self) -> None:
-        """Nobody waits for the answer any more."""
+        """Nobody waits for the answer any more; a password that is being checked is still counted."""
         if self._timer is not None:
             self._timer.cancel()
-            self._timer = None
-            self._owner.waiting -= 1
+            self._end()
 
     def _verified(self, matched: Credential | None) -> None:
         if self._timer is None:  # cancelled, or answered because the time was over
+            self._settle(Refused(Reason.CREDENTIALS) if matched is None else TEMPORARY)
             return
-        outcome = self._owner.decide(self._attempt, self._asked, matched)
+        outcome = self._owner.decide(self.attempt, self._asked, matched)
+        times = self._settle(outcome)
         if isinstance(outcome, Refused):
-            self.refuse(outcome)
+            self.refuse(outcome, times)
         else:
             self._answer(outcome)
 
     def _failed(self, failure: Failure) -> None:
+        self._settle(TEMPORARY)
         if self._timer is None:
             return
         if not isinstance(failure.value, Stopped):
@@ -253,9 +321,18 @@ class Check:
     def _answer(self, outcome: Outcome) -> None:
         if self._timer is not None and self._timer.active():
             self._timer.cancel()
+        self._end()
+        self._later(self._owner.count(self.attempt, outcome))
+
+    def _settle(self, outcome: Outcome) -> float:
+        guess, self._guess = self._guess, None
+        return self._owner.settle(self.attempt, guess, outcome)
+
+    def _end(self) -> None:
         self._timer = None
         self._owner.waiting -= 1
-        self._later(self._owner.count(self._attempt, outcome))
+        if self._is_held_off:
+            self._owner.held_off -= 1
 
 
 def _service(name: str) -> str:

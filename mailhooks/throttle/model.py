@@ -106,7 +106,9 @@ class Throttle:
         self._networks = Table(settings.networks, settings.network_half_life, self._changed)
         self._accounts = Table(settings.accounts, settings.account_half_life, self._changed)
 
-    def __len__(self) -> int:
+    @property
+    def records(self) -> int:
+        """How many records there are in memory."""
         return sum(map(len, (self._pairs, self._networks, self._accounts)))
 
     # One attempt
