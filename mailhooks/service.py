@@ -10,6 +10,7 @@ need is imported only for them: a process of lookups starts fast and stays small
 from __future__ import annotations
 
 import os
+import time
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from mailhooks.endpoints import Listener
     from mailhooks.hooks import Listeners
     from mailhooks.servers.base import Server
+    from mailhooks.servers.throttling import Throttling
     from mailhooks.workers import Writer
 
 METRICS = b"text/plain; version=0.0.4; charset=utf-8"
@@ -126,6 +128,7 @@ class _Builder:
         service, settings, mail = self._service, self._config.auth, self._mail()
         service.pool = HashPool(self._reactor, settings.workers or os.cpu_count() or 1, settings.queue)
         service.pending = PendingLogins()
+        service.throttling = self._throttling()
         cache = VerifiedCache(settings.cache_entries, settings.cache_seconds)
         authenticator = Authenticator(
             self._reactor,
@@ -135,6 +138,7 @@ class _Builder:
             writer=self._writer(),
             cache=cache,
             settings=AuthSettings(failure_delay=settings.failure_delay, rehash=settings.rehash),
+            throttling=service.throttling,
         )
         spid = new_spid()
         for hook, listeners in hooks.items():
@@ -162,6 +166,35 @@ class _Builder:
                     uids=(os.geteuid(), mail.uid),
                 )
             self._serve(hook, server, listeners)
+
+    def _throttling(self) -> Throttling | None:
+        """What stops guessing. Raises ConfigError."""
+        from mailhooks.own_addresses import shared
+        from mailhooks.servers.throttling import Throttling
+        from mailhooks.throttle import Settings
+
+        given = self._config.throttle
+        if not given.enabled:
+            return None
+        try:
+            throttling = Throttling(
+                self._reactor,
+                self._counters,
+                store=self._service.store,
+                writer=self._writer(),
+                settings=Settings(
+                    pair_guesses=given.pair_guesses,
+                    network_guesses=given.network_guesses,
+                    account_guesses=given.account_guesses,
+                ),
+                allow=given.allow,
+                shared=partial(shared, given.shared_networks),
+                now=time.time,
+            )
+        except ValueError as error:
+            raise ConfigError(f"[throttle]: {error}") from error
+        self._service.renewal.on_change(throttling.renewed)
+        return throttling
 
     def dict(self) -> None:
         """Dovecot's dict."""
@@ -192,6 +225,7 @@ class _Builder:
             return
         from mailhooks.metrics import Metrics, Sources
         from mailhooks.servers.http import HttpFactory, Page
+        from mailhooks.stack import paths, queue
 
         service = self._service
         sources = Sources(
@@ -200,6 +234,7 @@ class _Builder:
             objects=lambda: service.refresher.objects if service.refresher else {},
             pool=service.pool,
             certificates=tuple(dict.fromkeys(self._certificates())),
+            extra=(partial(queue.metrics, paths.layout(self._config).queue_counts),),
         )
         metrics = Metrics(sources)
         pages = {

@@ -47,6 +47,11 @@ class Layout:
         return self.root / "var/spool/postfix"
 
     @property
+    def queue_counts(self) -> Path:
+        """How many messages are in the queue, for the daemon's metrics."""
+        return self.stack / "queue-counts"
+
+    @property
     def dovecot_config(self) -> Path:
         """dovecot.conf and the Sieve scripts of the site."""
         return self.stack / "dovecot"

@@ -22,6 +22,7 @@ from twisted.logger import Logger, globalLogBeginner
 from mailhooks.config import Config, ConfigError
 from mailhooks.log import Observer
 from mailhooks.stack import certificate, children, directories, generation, paths, render
+from mailhooks.stack.queue import QueueCounter
 from mailhooks.stack.ready import Waiter
 from mailhooks.stack.supervisor import Supervisor
 
@@ -119,6 +120,8 @@ def _supervise(config: Config, instance: Instance) -> int:
 
     reactor: Any = global_reactor
     supervisor = Supervisor(reactor, stages(config, instance), Waiter(reactor), say)
+    where = paths.layout(config)
+    counter = QueueCounter(reactor, where.queue, where.queue_counts)
     codes: list[int] = []
 
     def finished(code: int) -> None:
@@ -145,6 +148,7 @@ def _supervise(config: Config, instance: Instance) -> int:
             (signal.SIGHUP, reload),
         ):
             signal.signal(number, lambda *_, react=react: reactor.callFromThread(react))
+        counter.start()
         Deferred.fromCoroutine(supervisor.start()).addErrback(broken)
 
     supervisor.finished.addCallback(finished)
