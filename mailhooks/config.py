@@ -88,6 +88,18 @@ class AuthConfig:
 
 
 @dataclass(frozen=True)
+class ThrottleConfig:
+    """How guessing passwords is stopped (docs/throttle.rst)."""
+
+    enabled: bool = True
+    allow: tuple[str, ...] = ()  # networks from which nothing is counted or refused
+    shared_networks: tuple[str, ...] = ("own",)  # webmail, proxies; "own": loopback and this machine's addresses
+    pair_guesses: int = 10  # distinct wrong passwords for one account from one network
+    network_guesses: int = 50  # from one network for accounts that did not log in from it lately
+    account_guesses: int = 50  # for one account from networks from which it did not log in lately
+
+
+@dataclass(frozen=True)
 class PolicyConfig:
     """Which rules are asked, in which order, per policy_context."""
 
@@ -150,6 +162,9 @@ class ServerConfig:
     relay_tls: Literal["encrypt", "verify", "may"] = "encrypt"
     message_size_limit: int = 52_428_800  # bytes
     spam_filter: bool = True
+    sieve_dict: bool = False  # Sieve scripts come from the store (mailhooks sieve); then ports.sieve = 0
+    metadata: bool = False  # IMAP METADATA, kept in the store
+    shared_folders: bool = False  # users may share folders with each other (IMAP ACL)
     missing_folder: Literal["inbox", "create"] = "inbox"  # user+folder when there is no such folder
     user: str = "mailhooks"  # whom ``up`` runs ``serve`` as
     ports: PortsConfig = field(default_factory=PortsConfig)
@@ -164,6 +179,7 @@ class Config:
     listen: ListenConfig = field(default_factory=ListenConfig)
     dict: DictConfig = field(default_factory=DictConfig)
     auth: AuthConfig = field(default_factory=AuthConfig)
+    throttle: ThrottleConfig = field(default_factory=ThrottleConfig)
     policy: PolicyConfig = field(default_factory=PolicyConfig)
     log: LogConfig = field(default_factory=LogConfig)
     http: HttpConfig = field(default_factory=HttpConfig)

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from mailhooks.servers.http import HttpFactory
     from mailhooks.servers.pending import PendingLogins
     from mailhooks.servers.rules import Rules
+    from mailhooks.servers.throttling import Throttling
     from mailhooks.store import Store
     from mailhooks.workers import HashPool, Writer
 
@@ -81,6 +82,7 @@ class Service:
         self.pending: PendingLogins | None = None
         self.rules: Rules | None = None
         self.refresher: Refresher | None = None
+        self.throttling: Throttling | None = None
         self._key_problem = ""
         renewal.on_change(self._check_key)
 
@@ -96,6 +98,8 @@ class Service:
         self.renewal.start()
         if self.refresher is not None:
             self.refresher.start()
+        if self.throttling is not None:
+            self.throttling.start()
         log.info("serving {hooks}", hooks=", ".join(dict.fromkeys(binding.hook for binding in self.bindings)))
 
     def reload(self, config: Config) -> None:
@@ -131,6 +135,8 @@ class Service:
         await gatherResults([server.drain() for server in self.servers])
         if self.refresher is not None:
             self.refresher.stop()
+        if self.throttling is not None:
+            self.throttling.stop()
         if self.writer is not None:
             await self.writer.stop()
         if self.pool is not None:

@@ -22,6 +22,7 @@ LAYERS = {
     "mailhooks.tables": 2,
     "mailhooks.recipients": 2,
     "mailhooks.senders": 2,
+    "mailhooks.logins": 2,
     "mailhooks.passdb": 2,
     "mailhooks.userdb": 2,
     "mailhooks.dicts": 2,
@@ -44,6 +45,7 @@ LAYERS = {
     "mailhooks.lifecycle": 4,
     "mailhooks.hooks": 4,
     "mailhooks.run": 4,
+    "mailhooks.own_addresses": 4,
     "mailhooks.cli": 4,
     "mailhooks.stack": 4,
     "mailhooks.__main__": 4,
@@ -68,7 +70,7 @@ NO_INPUT_OR_OUTPUT = {  # what layer 0 has no business with
     "threading",
     "time",
 }
-OUTSIDE_IN_LAYER_0 = {"idna"}  # UTS 46, which the standard library has not got
+OUTSIDE_IN_LAYER_0 = {"idna", "scramp"}  # UTS 46 and SCRAM, which the standard library has not got
 
 
 def module_name(path: Path) -> str:

@@ -29,6 +29,7 @@ COMMANDS = {
     "spam": "spam",
     "sieve": "sieve",
     "quota": "quota",
+    "throttle": "throttle",
     "import": "importing",
     "export": "exporting",
     "store": "store",

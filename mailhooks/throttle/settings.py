@@ -36,3 +36,9 @@ class Settings:
     networks: int = 16_384
     accounts: int = 16_384
     notes: int = 65_536  # logins remembered as written down
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for what would refuse everybody for ever."""
+        for name in ("pair_guesses", "network_guesses", "account_guesses"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is at least 1; to throttle nobody, set enabled = false")
