@@ -140,7 +140,7 @@ def with_extension(address: str, extension: str, delimiter: str) -> str:
 def render(address: str) -> str:
     """Spell a canonical address as SMTP wants it: the local part quoted when it must be (RFC 5321 section 4.1.2)."""
     local, at, domain = address.rpartition("@")
-    if not local or _DOT_ATOM.fullmatch(local):
+    if not local or local.isalnum() or _DOT_ATOM.fullmatch(local):  # letters and digits alone are the usual case
         return address
     quoted = _TO_QUOTE.sub(r"\\\1", local)
     return f'"{quoted}"{at}{domain}'

@@ -9,7 +9,7 @@ import re
 
 from mailhooks.wire.errors import WireError
 
-_UNSIGNED = re.compile(r"[0-9]{1,20}")
+_UNSIGNED_DIGITS = 20
 _SIGNED = re.compile(r"-?[0-9]{1,19}")
 _UNSIGNED_END = 2**64
 _SIGNED_END = 2**63
@@ -17,7 +17,7 @@ _SIGNED_END = 2**63
 
 def unsigned(text: str) -> int:
     """Read a number from 0 to 2**64 - 1; ``WireError`` when it is none."""
-    if _UNSIGNED.fullmatch(text) and (value := int(text)) < _UNSIGNED_END:
+    if text.isdigit() and text.isascii() and len(text) <= _UNSIGNED_DIGITS and (value := int(text)) < _UNSIGNED_END:
         return value
     raise WireError("field", "a field is no unsigned number")
 

@@ -51,4 +51,6 @@ def split(line: bytes) -> list[str]:
 
 def join(*fields: str) -> bytes:
     """Make a line of fields, escaped and with its LF."""
-    return "\t".join([escape(field) for field in fields]).encode() + b"\n"
+    if not "".join(fields).isprintable():  # hardly ever: one look at all of them
+        fields = tuple(map(escape, fields))
+    return "\t".join(fields).encode() + b"\n"
