@@ -157,7 +157,10 @@ int main(int argc, char **argv) {
         busy++; due += 1 / rate;
       }
     }
-    int n = epoll_wait(epoll, events, 1024, rate ? 0 : 30000);
+    double until = rate && !stopping && busy < count ? due - now() : 30; /* asleep until the next is due: a busy wait would take a CPU */
+    struct timespec pause = {.tv_sec = until > 0 ? (time_t)until : 0};
+    if (until > 0) pause.tv_nsec = (until - (double)pause.tv_sec) * 1e9;
+    int n = epoll_pwait2(epoll, events, 1024, &pause, 0);
     if (n < 0) die("epoll_wait");
     if (!n && !rate) { fprintf(stderr, "no reply for 30 s\n"); return 1; }
     for (int i = 0; i < n; i++) {
