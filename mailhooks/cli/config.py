@@ -28,7 +28,7 @@ def command(
     session: Session, daemon: render.Daemon, wanted: generation.DovecotLine | None, output: Path | None
 ) -> None:
     """Print the configuration of a stock daemon that lives off this mailhooks, or write it to a directory."""
-    files = render.files(session.config, installed(daemon, wanted), daemon)
+    files = render.files(session.completed(session.config), installed(daemon, wanted), daemon)
     if output is not None:
         output.mkdir(parents=True, exist_ok=True)
         render.write(replace(file, path=output / file.path.name) for file in files)

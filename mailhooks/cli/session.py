@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import pwd
 import time
@@ -9,14 +10,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from mailhooks import config as configuration
 from mailhooks.cli import owner
 from mailhooks.cli.errors import BadInput
-from mailhooks.store import open_store, schema
+from mailhooks.store import Unavailable, open_store, schema
 from mailhooks.store.url import sqlite_path
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 # A change is live when the command returns: every process of this machine takes a fresh snapshot at least this often.
 SETTLE_SECONDS = 0.05
+IMPORTED = ("hostname", "relayhost")  # settings that `import seed` keeps from the old main.cf
 STATE_MODE = 0o750  # of a state directory made here: the daemon's own, readable for its group
 
 
@@ -70,6 +72,17 @@ class Session:
             with store.change(who()) as change:
                 yield change
             settle()
+
+    def completed(self, config: Config) -> Config:
+        """Take from the store what the configuration is silent about: the host names that an import found."""
+        server = config.server
+        try:
+            with self.reading() as store:
+                silent = [name for name in IMPORTED if not getattr(server, name)]
+                found: dict[str, Any] = {name: value for name in silent if (value := store.setting(name))}
+        except Unavailable:
+            return config  # an import can't have been before the store
+        return dataclasses.replace(config, server=dataclasses.replace(server, **found))
 
     @contextmanager
     def owner(self) -> Iterator[None]:

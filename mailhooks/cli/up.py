@@ -24,7 +24,7 @@ def command(session: Session) -> int:
     environment = {"MAILHOOKS_STORE": session.store_url} if session.store_url else {}
     return up.run(
         up.Instance(
-            load=lambda: configuration.load(session.config_path, store=session.store_url),
+            load=lambda: session.completed(configuration.load(session.config_path, store=session.store_url)),
             config_path=session.config_path,
             environment=environment,
             make_store=lambda: _make_store(session),
