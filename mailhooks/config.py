@@ -165,6 +165,9 @@ class ServerConfig:
     sieve_dict: bool = False  # Sieve scripts come from the store (mailhooks sieve); then ports.sieve = 0
     metadata: bool = False  # IMAP METADATA, kept in the store
     shared_folders: bool = False  # users may share folders with each other (IMAP ACL)
+    sieve_dict: bool = False  # Sieve scripts come from the store (mailhooks sieve); then ports.sieve = 0
+    metadata: bool = False  # IMAP METADATA, kept in the store
+    shared_folders: bool = False  # users may share folders with each other (IMAP ACL)
     missing_folder: Literal["inbox", "create"] = "inbox"  # user+folder when there is no such folder
     user: str = "mailhooks"  # whom ``up`` runs ``serve`` as
     ports: PortsConfig = field(default_factory=PortsConfig)

@@ -50,7 +50,7 @@ def get(session: Session, address: str, name: str) -> None:
         script = store.sieve_script(address, name)
     if script is None:
         raise NotFound(f"{display(address)} has no script {name!r}")
-    click.get_binary_stream("stdout").write(script.script.encode())  # as it came, in whatever locale
+    click.echo(script.script.encode(), nl=False)  # bytes: as it came, in whatever locale
 
 
 @command.command("list")

@@ -23,7 +23,7 @@ from mailhooks.stack.template import load, render
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from mailhooks.stack.generation import Generation
+    from mailhooks.stack.generation import DovecotLine, Generation
 
 Daemon = Literal["postfix", "dovecot", "spamassassin"]
 DAEMONS: tuple[Daemon, ...] = ("postfix", "dovecot", "spamassassin")
@@ -38,6 +38,10 @@ SPAM_USER = "debian-spamd"
 SPAM_CHILDREN = 5
 # One process per connection that is not logged in yet; Dovecot's own 100 are gone when 200 phones wake up.
 LOGIN_PROCESSES = 512
+
+# What Dovecot keeps in the dict when it is switched on in [server], and the name of the dict.
+DICT_SWITCHES = {"sieve_dict": "sieve", "metadata": "metadata", "shared_folders": "acl"}
+_OWNER = {"d": "owner_user | domain", "n": "owner_user | username", "u": "owner_user"}  # Dovecot 2.4's words
 
 MAX_PORT = 65_535
 
@@ -122,6 +126,7 @@ def _values(config: Config, generation: Generation, where: paths.Layout, ipv6: b
         paths.check_plain(path, f"listen.{key}")
     interface = _interface(server.interface)
     _check_ports(config)
+    _check_dict(config)
     return {
         **dovecot_socket,
         **{key: str(getattr(ports, key)) for key in ports.__dataclass_fields__},
@@ -157,6 +162,7 @@ def _values(config: Config, generation: Generation, where: paths.Layout, ipv6: b
         "dovecot_config": str(where.dovecot_config),
         "sieve_programs": str(where.sieve_programs),
         "missing_folder": server.missing_folder,
+        "shared_home": _shared_home(config.mail.home, generation.dovecot),
         "mail_uid": str(config.mail.uid),
         "quota_code": str(config.policy.quota_code),
         "login_processes": str(LOGIN_PROCESSES),
@@ -176,6 +182,7 @@ def _words(config: Config, generation: Generation) -> set[str]:
     words |= {key for key in ("smtp", "submission", "submissions") if getattr(ports, key)}
     if config.server.spam_filter:
         words.add("spam")
+    words |= {key for key in DICT_SWITCHES if getattr(config.server, key)}
     if config.server.relay_tls != "may":
         words.add("relay_tls")
     return words
@@ -207,6 +214,22 @@ def _check_ports(config: Config) -> None:
     for service in ("reinject", "spamd"):
         if config.server.spam_filter and not getattr(config.server.ports, service):
             raise ConfigError(f"server.ports.{service}: the spam filter needs it; or set server.spam_filter = false")
+
+
+def _check_dict(config: Config) -> None:
+    """Raise ConfigError where Dovecot would be told to use what is not served, or what cannot work together."""
+    for key, name in {"quota": "quota", "lastlogin": "lastlogin", **DICT_SWITCHES}.items():
+        if name not in config.dict.names and getattr(config.server, key, True):
+            raise ConfigError(f"dict.names: {name!r} is missing, and Dovecot is to use it")
+    if config.server.sieve_dict and config.server.ports.sieve:
+        raise ConfigError("server.sieve_dict: ManageSieve cannot write into the store: set server.ports.sieve = 0")
+
+
+def _shared_home(home: str, dovecot: DovecotLine) -> str:
+    """Spell [mail] home for the owner of a shared folder, as userdb spells it for ordinary addresses."""
+    for letter, name in _OWNER.items():
+        home = home.replace(f"%{letter}", f"%%{letter}" if dovecot == "2.3" else f"%{{{name}}}")
+    return home
 
 
 def _interface(address: str) -> str:

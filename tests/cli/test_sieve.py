@@ -22,7 +22,7 @@ def test_put_get_list_activate_remove(site, tmp_path):
     listed = site.json("sieve", "list", ADAM)
     assert [(each["name"], each["active"], each["size"]) for each in listed] == [
         ("holidays", False, 6),
-        ("mine", True, 18),
+        ("mine", True, 19),
     ]
     site.ok("sieve", "activate", ADAM, "holidays")
     assert [each["active"] for each in site.json("sieve", "list", ADAM)] == [True, False]
