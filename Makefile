@@ -12,7 +12,7 @@ PYTHON ?= $(firstword $(wildcard /usr/bin/python3) python3)
 VENV ?= $(shell scripts/environment-path)
 BIN := $(VENV)/bin
 
-.PHONY: run test bench unit lint packages debian13 clean
+.PHONY: run test bench unit lint packages debian13 docs clean
 
 packages:
 	scripts/install-debian
@@ -43,6 +43,10 @@ debian13: packages $(VENV)/installed
 # A file stays on one worker, since its scenarios share a server; the order of the workers is no matter.
 test: lint debian13
 	$(BIN)/python -m pytest -n auto --dist loadfile
+
+# The pages of the reference that are made from the code.
+docs: $(VENV)/installed
+	$(BIN)/python docs/generate.py
 
 bench: packages $(VENV)/installed
 	$(BIN)/python -m benchmarks
