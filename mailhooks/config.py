@@ -84,7 +84,12 @@ class AuthConfig:
     cache_entries: int = 10_000  # verified credentials kept in memory (keyed hashes only); 0: none
     cache_seconds: float = 300.0
     rehash: bool = True  # bring old schemes to argon2id at the next login
-    min_password_length: int = 1
+    min_password_length: int = 1  # for passwords set on the command line
+    scram: bool = False  # offer SCRAM, and keep its keys when a password is set; logins that prefer it need keys
+    alias_login: bool = False  # log in by a personal alias, an extension or an alias domain, too
+    master_users: tuple[str, ...] = ()  # accounts that log in as any other, as account*master; written to the audit log
+    master_separator: str = "*"  # between the login and the master's name
+    master_smtp: bool = False  # whether they may also send as any other
 
 
 @dataclass(frozen=True)
@@ -170,6 +175,7 @@ class ServerConfig:
     shared_folders: bool = False  # users may share folders with each other (IMAP ACL)
     missing_folder: Literal["inbox", "create"] = "inbox"  # user+folder when there is no such folder
     user: str = "mailhooks"  # whom ``up`` runs ``serve`` as
+    kick: bool = True  # the command line ends open sessions of a user who may no longer have them
     ports: PortsConfig = field(default_factory=PortsConfig)
 
 

@@ -18,7 +18,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from mailhooks import address, passwords
+from mailhooks import address, logins, passwords
+from mailhooks.logins import STANDARD, LoginRules, Who
+from mailhooks.passwords import scram
 from mailhooks.store import ALL_SERVICES, Service, State
 
 if TYPE_CHECKING:
@@ -63,6 +65,13 @@ class Accepted:
     user: str  # canonical address
     label: str  # which app password; MAIN: the account's own
     rehash: str | None = field(repr=False)  # this stored hash is weaker than a new one: replace it (compare and set)
+    login: str = ""  # the address that was given, where it is another than the user's
+    master: str = ""  # the account that logged in for the user; empty: its owner
+
+    @property
+    def owner(self) -> str:
+        """Whose password it was."""
+        return self.master or self.user
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,15 +91,37 @@ class Credential:
 
 
 @dataclass(frozen=True, slots=True)
+class Question:
+    """What somebody wants, as it was asked."""
+
+    login: str
+    service: Service | None  # None: no service of ours, for which only an unrestricted account counts
+    network: str | None  # the client's IP address
+    mechanism: str = ""
+    authzid: str = ""  # whom to act as; empty: as oneself
+    rules: LoginRules = STANDARD
+
+
+@dataclass(frozen=True, slots=True)
 class Candidate:
     """Who wants in, and what to check the password against."""
 
-    user: str  # canonical address; what was given, when that is no address
-    service: Service | None  # None: no service of ours, for which only an unrestricted account counts
-    network: str | None
-    credentials: tuple[Credential, ...]
+    question: Question
+    who: Who | None  # None: would act as another without the right to
+    credentials: tuple[Credential, ...]  # of the owner
     mailbox: Mailbox | None = field(default=None, repr=False)
+    owner: Mailbox | None = field(default=None, repr=False)  # whose credentials these are: a master's, or the mailbox
     read_at: tuple[float, int] = (0.0, -1)  # time and change number for which all this is true
+
+    @property
+    def user(self) -> str:
+        """Whose password is asked for: canonical address; what was given, when that is no address."""
+        return self.who.owner if self.who else address.fold(self.question.login) or self.question.login
+
+    def proven(self, mechanism: str, keys: str) -> Credential | None:
+        """Find the SCRAM keys that a proof fitted among those that count now."""
+        wanted = _scram(mechanism, keys)
+        return next((credential for credential in self.credentials if credential.stored == wanted), None)
 
     @property
     def scheme(self) -> str:
@@ -129,14 +160,33 @@ def service_of(name: str) -> Service | None:
     return _SERVICES.get(name.lower())
 
 
-def candidate(store: Store, login: str, service: str, network: str | None, now: float) -> Candidate:
+def candidate(
+    store: Store,
+    login: str,
+    service: str,
+    network: str | None,
+    now: float,
+    *,
+    mechanism: str = "",
+    authzid: str = "",
+    rules: LoginRules = STANDARD,
+) -> Candidate:
     """Read what ``login`` may be checked against; also for an unknown login, then with nothing to match.
 
     ``service`` is the daemon's word for it, ``network`` the client's IP address (None: not known). Raises Unavailable.
     """
-    kind = service_of(service)
-    user = address.fold(login)
-    return Candidate(login, kind, network, ()) if user is None else _read(store, user, kind, network, now)
+    return _read(store, Question(login, service_of(service), network, mechanism, authzid, rules), now)
+
+
+def scram_keys(store: Store, login: str, mechanism: str, rules: LoginRules = STANDARD) -> str:
+    """Return what a SCRAM login is asked with: the account's keys, or such as nothing fits. Raises Unavailable.
+
+    Both are looked for always, so that the time does not tell who has keys.
+    """
+    meant = logins.who(store, login, rules=rules)
+    owner = meant.owner if meant else login
+    nobody = scram.fake(store.scram_seed(), mechanism, owner)
+    return store.scram_keys(owner, mechanism) or nobody
 
 
 def decide(store: Store, asked: Candidate, matched: Credential | None, now: float) -> Accepted | Refused:
@@ -144,15 +194,20 @@ def decide(store: Store, asked: Candidate, matched: Credential | None, now: floa
     if matched is None:
         return Refused(Reason.CREDENTIALS)
     if asked.read_at != (now, store.change_number):  # a worker was asked: what was read may be true no more
-        asked = _read(store, asked.user, asked.service, asked.network, now)
-    mailbox = asked.mailbox
-    if mailbox is None or matched not in asked.credentials:
+        asked = _read(store, asked.question, now)
+    who, mailbox, owner = asked.who, asked.mailbox, asked.owner
+    if who is None or mailbox is None or owner is None or matched not in asked.credentials:
         return Refused(Reason.CREDENTIALS)  # removed, revoked, expired or changed meanwhile
-    refusal = refusal_of(mailbox, asked.service)
+    question = asked.question
+    refusal = refusal_of(owner, question.service)
+    if who.master and refusal is None:
+        sends = question.service is Service.SMTP and not question.rules.master_smtp
+        refusal = Refused(Reason.SERVICE) if sends else refusal_of(mailbox, question.service)
     if refusal is not None:
         return refusal
     stored = matched.stored
-    return Accepted(asked.user, matched.label, stored if passwords.needs_rehash(stored) else None)
+    weak = stored if question.mechanism not in scram.DIGESTS and passwords.needs_rehash(stored) else None
+    return Accepted(who.user, matched.label, weak, who.asked if who.asked != who.user else "", who.master)
 
 
 def authenticate(
@@ -180,28 +235,47 @@ def _text(mailbox: Mailbox, said_for: State, default: str) -> str:
     return (mailbox.reason or default) if mailbox.state is said_for else ""
 
 
-def _read(store: Store, user: str, service: Service | None, network: str | None, now: float) -> Candidate:
-    mailbox = store.mailbox(user)
+def _read(store: Store, question: Question, now: float) -> Candidate:
+    who = logins.who(store, question.login, question.authzid, question.rules)
+    mailbox = store.mailbox(who.user) if who else None
+    owner = store.mailbox(who.master) if who and who.master else mailbox
     found: tuple[Credential, ...] = ()
-    if mailbox is not None:
-        if mailbox.password is not None:
-            found = (Credential(MAIN, mailbox.password),)
-        if apps := [app for app in store.app_passwords(user) if _counts(app, service, network, now)]:
-            apps.sort(key=lambda app: app.id)
-            found += tuple(Credential(app.label, app.hash) for app in apps[: MAX_CREDENTIALS - 1])
-    return Candidate(user, service, network, found, mailbox, (now, store.change_number))
+    if owner is not None and _may_come_from(question.network, owner.networks):
+        found = _credentials(store, owner, question, now)
+    return Candidate(question, who, found, mailbox, owner, (now, store.change_number))
 
 
-def _counts(app: AppPassword, service: Service | None, network: str | None, now: float) -> bool:
+def _credentials(store: Store, owner: Mailbox, question: Question, now: float) -> tuple[Credential, ...]:
+    if question.mechanism in scram.DIGESTS:  # for the account's own password only: the first message names no other
+        keys = store.scram_keys(owner.address, question.mechanism)
+        return () if keys is None else (Credential(MAIN, _scram(question.mechanism, keys)),)
+    found: tuple[Credential, ...] = ()
+    if owner.password is not None:
+        found = (Credential(MAIN, owner.password),)
+    if apps := [app for app in store.app_passwords(owner.address) if _counts(app, question, now)]:
+        apps.sort(key=lambda app: app.id)
+        found += tuple(Credential(app.label, app.hash) for app in apps[: MAX_CREDENTIALS - 1])
+    return found
+
+
+def _scram(mechanism: str, keys: str) -> str:
+    """Spell SCRAM keys as a stored hash."""
+    return f"{{{mechanism}}}{keys}"
+
+
+def _counts(app: AppPassword, question: Question, now: float) -> bool:
+    service = question.service
     if app.expires is not None and app.expires <= now:
         return False
     if not (app.services >= ALL_SERVICES if service is None else service in app.services):
         return False
-    return not app.networks or _is_within(network, app.networks)
+    return _may_come_from(question.network, app.networks)
 
 
-def _is_within(client: str | None, networks: tuple[str, ...]) -> bool:
-    """Tell whether an address lies in one of the networks; an unknown address lies in none."""
+def _may_come_from(client: str | None, networks: tuple[str, ...]) -> bool:
+    """Tell whether an address lies in one of the networks, if there are any; an unknown address lies in none."""
+    if not networks:
+        return True
     try:
         ip = ipaddress.ip_address(client or "")
     except ValueError:

@@ -17,11 +17,12 @@ from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred
 
-from mailhooks import userdb
+from mailhooks import address, userdb
 from mailhooks.config import ConfigError
 from mailhooks.counters import Counters
 from mailhooks.hooks import AUTH, AUTH_CLIENTS, enabled
 from mailhooks.lifecycle import Binding, Service, policy_settings, read_token
+from mailhooks.logins import LoginRules
 from mailhooks.policy import UnknownRule
 from mailhooks.refresh import Refresher
 from mailhooks.renewal import Renewal
@@ -123,6 +124,7 @@ class _Builder:
         from mailhooks.servers.auth_master import AuthMasterServer
         from mailhooks.servers.authenticator import Authenticator, AuthSettings
         from mailhooks.servers.pending import PendingLogins
+        from mailhooks.wire import sasl
         from mailhooks.workers import HashPool
 
         service, settings, mail = self._service, self._config.auth, self._mail()
@@ -137,9 +139,14 @@ class _Builder:
             pool=service.pool,
             writer=self._writer(),
             cache=cache,
-            settings=AuthSettings(failure_delay=settings.failure_delay, rehash=settings.rehash),
+            settings=AuthSettings(settings.failure_delay, rehash=settings.rehash, rules=self._logins()),
             throttling=service.throttling,
         )
+        mechanisms = sasl.MECHANISMS
+        if settings.scram:
+            from mailhooks.wire import scram
+
+            mechanisms = {**mechanisms, **scram.mechanisms(authenticator.keys)}
         spid = new_spid()
         for hook, listeners in hooks.items():
             server: Server
@@ -152,6 +159,7 @@ class _Builder:
                     pending=service.pending,
                     spid=spid,
                     outage=Outage.CLOSE if hook == "postfix_auth" else Outage.TEMP_FAIL,
+                    mechanisms=mechanisms,
                 )
             else:
                 server = AuthMasterServer(
@@ -275,6 +283,22 @@ class _Builder:
             return userdb.MailSettings(mail.uid, mail.gid, mail.home)
         except ValueError as error:
             raise ConfigError(str(error)) from error
+
+    def _logins(self) -> LoginRules:
+        settings = self._config.auth
+        if len(settings.master_separator) != 1:
+            raise ConfigError("auth.master_separator is one character, such as *")
+        try:
+            masters = frozenset(map(address.normalise, settings.master_users))
+        except address.AddressError as error:
+            raise ConfigError(f"auth.master_users: {error}") from error
+        return LoginRules(
+            delimiter=self._config.mail.recipient_delimiter,
+            alias_login=settings.alias_login,
+            masters=masters,
+            separator=settings.master_separator,
+            master_smtp=settings.master_smtp,
+        )
 
     def _writer(self) -> Writer:
         service = self._service

@@ -1,4 +1,4 @@
-"""Dovecot's auth client protocol (auth-client-interface.h, version 1.2): PLAIN and LOGIN for Dovecot and Postfix.
+"""Dovecot's auth client protocol (auth-client-interface.h, version 1.2): SASL logins for Dovecot and Postfix.
 
 The whole greeting goes out at connect, before the client has said anything and without a look at the store: a login
 process without a greeting shows its clients nothing, and a Postfix smtpd without one dies. MECH stands before SPID,
@@ -7,6 +7,9 @@ there, so a wrong password, which is held back, holds back nobody else.
 
 Two outages. Dovecot's login processes understand ``FAIL code=temp_fail``. Postfix takes every FAIL for a wrong
 password; only a closed connection is temporary to it (xsasl_dovecot_server.c). Hence two sockets, two ``Outage``s.
+
+SCRAM has a final message of the server: it comes with OK where the client takes that (``final-resp-ok``), else as one
+more challenge, whose empty answer asks for the OK.
 
 Never: ``resp=`` behind OK for mechanisms without a final message (2.4 would wait for the client), an OK without
 ``user=`` (Postfix refuses it), a reason that was not written for people.
@@ -18,10 +21,10 @@ import secrets
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import count
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from mailhooks.passdb import Accepted, Reason, Refused
-from mailhooks.servers.authenticator import Attempt, Authenticator, Check, Outcome
+from mailhooks.servers.authenticator import TEMPORARY, Attempt, Authenticator, Check, Outcome
 from mailhooks.servers.base import Connection, Server
 from mailhooks.servers.pending import Login, PendingLogins
 from mailhooks.wire import auth as wire
@@ -40,9 +43,6 @@ EXCHANGE_SECONDS = 150.0  # a client that has not answered its challenge by then
 MAX_NAME_LOGGED = 320  # characters of a login that a FAIL repeats for the peer's log
 
 MINOR_CANCELLED = 4  # from this version on (Dovecot 2.4.4), CANCEL is answered; before, the answer is unknown
-
-# MECH lines: mechanism and flags. "plaintext" makes login processes offer it on protected connections only.
-OFFERS = [(name, *exchange.flags) for name, exchange in sasl.MECHANISMS.items()]
 
 _BAD_INITIAL = "Invalid base64 data in initial response"
 _BAD_CONTINUED = "Invalid base64 data in continued response"
@@ -63,6 +63,8 @@ class UnderWay:
     exchange: sasl.Exchange
     since: float
     check: Check | None = None
+    final: bytes | None = None  # what the server says last
+    granted: Attempt | None = None  # the server has said it, and the client is to ask for its OK
 
 
 class AuthClientConnection(Connection):
@@ -82,7 +84,7 @@ class AuthClientConnection(Connection):
 
     def greeting(self) -> bytes:
         """All of the handshake's server side."""
-        return wire.greeting(OFFERS, self.server.spid, self._cuid, self._cookie)
+        return wire.greeting(self.server.offers, self.server.spid, self._cuid, self._cookie)
 
     def lost(self) -> None:
         """Stop what is under way; granted logins that were not collected go with the client."""
@@ -111,14 +113,15 @@ class AuthClientConnection(Connection):
     def _begin(self, request: wire.AuthRequest) -> bytes:
         if self._name is None or request.id in self._under_way:
             raise WireError("order", "an AUTH before CPID, or with the id of another that is under way")
-        if request.mechanism not in sasl.MECHANISMS:
+        mechanism = self.server.mechanisms.get(request.mechanism)
+        if mechanism is None:
             raise WireError("field", "a mechanism that was not offered")
         if request.bad_base64:
             return self._rubbish(request, _BAD_INITIAL)
         now = self.server.clock.seconds()
         if len(self._under_way) >= MAX_UNDER_WAY and not self._forget_silent(now):
             return self._unanswered(request, "")
-        under_way = UnderWay(request, sasl.begin(request.mechanism), now)
+        under_way = UnderWay(request, mechanism.begin(), now)
         self._under_way[request.id] = under_way
         return self._step(under_way, request.resp)
 
@@ -131,6 +134,8 @@ class AuthClientConnection(Connection):
         if message.bad_base64:
             del self._under_way[message.id]
             return self._rubbish(under_way.request, _BAD_CONTINUED)
+        if under_way.granted is not None:
+            return self._last(under_way, under_way.granted, message.data)
         return self._step(under_way, message.data)
 
     def _rubbish(self, request: wire.AuthRequest, reason: str) -> bytes:
@@ -147,14 +152,14 @@ class AuthClientConnection(Connection):
             del self._under_way[request.id]
             self._count_invalid(request)
             return wire.failure(request.id)
-        attempt = Attempt(
-            login=step.login,
-            password=step.password,
-            service=request.service,
-            network=request.parameters.get("rip"),
-            mechanism=request.mechanism,
-            authzid=step.authzid,
-        )
+        if isinstance(step, sasl.Undecided):
+            attempt = _attempt(request, step.login, "")
+            return self._reply(under_way, attempt, self.server.authenticator.count(attempt, TEMPORARY))
+        if isinstance(step, sasl.Proof):
+            under_way.final = step.final
+            attempt = _attempt(request, step.login, step.message, keys=step.keys, proven=step.final is not None)
+        else:
+            attempt = _attempt(request, step.login, step.password, authzid=step.authzid)
         outcome = self.server.authenticator.check(attempt, lambda outcome: self._later(under_way, attempt, outcome))
         if isinstance(outcome, Check):
             under_way.check = outcome
@@ -167,7 +172,10 @@ class AuthClientConnection(Connection):
 
     def _reply(self, under_way: UnderWay, attempt: Attempt, outcome: Outcome) -> bytes:
         """Say what became of a request, and keep a granted login until it is collected."""
-        request = under_way.request
+        request, final = under_way.request, under_way.final
+        if isinstance(outcome, Accepted) and final is not None and not request.final_resp_ok:
+            under_way.check, under_way.final, under_way.granted = None, None, attempt
+            return wire.challenge(request.id, final)
         del self._under_way[request.id]
         now = self.server.clock.seconds()
         self.counters.answered("", type(outcome).__name__.lower(), now - under_way.since)
@@ -175,11 +183,19 @@ class AuthClientConnection(Connection):
             if self._name is not None and not request.nologin:
                 login = Login(outcome.user, request.service)
                 self.server.pending_logins.add(self._name, request.id, login, now)
-            return wire.success(request.id, outcome.user)
+            return wire.success(request.id, outcome.user, resp=final, **_other_names(outcome))
         login_tried = _for_log(attempt.login)
         if isinstance(outcome, Refused):
             return _refusal(request.id, login_tried, outcome)
         return self._unanswered(request, login_tried)
+
+    def _last(self, under_way: UnderWay, attempt: Attempt, data: bytes) -> bytes:
+        """Take the answer to the server's final message: the account may have been closed since that was said."""
+        if data:
+            del self._under_way[under_way.request.id]
+            self._count_invalid(under_way.request)
+            return wire.failure(under_way.request.id)
+        return self._reply(under_way, attempt, self.server.authenticator.confirm(attempt))
 
     def _unanswered(self, request: wire.AuthRequest, login: str) -> bytes:
         if self.server.outage is Outage.CLOSE:
@@ -222,6 +238,23 @@ def _refusal(number: int, login: str, refused: Refused) -> bytes:
     return wire.failure(number, user=login, code=_CODES.get(refused.reason))
 
 
+def _attempt(request: wire.AuthRequest, login: str, password: str, **more: Any) -> Attempt:
+    return Attempt(
+        login=login,
+        password=password,
+        service=request.service,
+        network=request.parameters.get("rip"),
+        mechanism=request.mechanism,
+        **more,
+    )
+
+
+def _other_names(accepted: Accepted) -> dict[str, str]:
+    """The fields of OK that say by which name, and by whose password, somebody logged in as ``user=``."""
+    names = {"original_user": accepted.login, "auth_user": accepted.master}
+    return {name: value for name, value in names.items() if value}
+
+
 def _for_log(login: str) -> str:
     """A login as the peer may log it: Postfix does not unescape, so nothing that needs escaping."""
     return "".join(character if character.isprintable() else "?" for character in login[:MAX_NAME_LOGGED])
@@ -240,12 +273,16 @@ class AuthClientServer(Server):
         pending: PendingLogins,
         spid: int,
         outage: Outage,
+        mechanisms: Mapping[str, sasl.Mechanism] = sasl.MECHANISMS,
     ) -> None:
         super().__init__(hook, clock, counters.hooks[hook])
         self.authenticator = authenticator
         self.pending_logins = pending
         self.spid = spid
         self.outage = outage
+        self.mechanisms = mechanisms
+        # "plaintext" makes login processes offer a mechanism on protected connections only.
+        self.offers = [(name, *mechanism.flags) for name, mechanism in mechanisms.items()]
         self._cuids = count(1)
 
     def connection(self) -> AuthClientConnection:

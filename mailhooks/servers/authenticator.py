@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any
 from twisted.logger import Logger
 
 from mailhooks import passdb, passwords
-from mailhooks.address import fold
 from mailhooks.log import Limited
 from mailhooks.logins import STANDARD, LoginRules
 from mailhooks.passdb import Accepted, Candidate, Credential, Reason, Refused
@@ -129,37 +128,82 @@ class Authenticator:
 
     def _check(self, attempt: Attempt, later: Callable[[Outcome], None]) -> Outcome | Check:
         now = self._now()
-        asked = passdb.candidate(self._store, attempt.login, attempt.service, attempt.network, now)
+        asked = self._candidate(attempt, now)
         throttle = self._throttle
         if throttle and (refusal := throttle.ask(asked.user, attempt.network, attempt.password, now)):
             return self._hold_off(Check(self, attempt, asked, later), refusal)
-        matched = asked.cached(self.cache, attempt.password, now)
-        quick = None if matched else asked.quick(attempt.password)
-        refused = None
-        if attempt.authzid and fold(attempt.authzid) != asked.user:
-            refused = Refused(Reason.CREDENTIALS)  # nobody may act as another
-        elif matched or quick:
-            outcome = passdb.decide(self._store, asked, matched or quick, now)
+        matched, is_known = self._at_hand(attempt, asked, now)
+        outcome: Outcome | None = None
+        if matched is not None or asked.who is None or attempt.keys is not None:
+            outcome = passdb.decide(self._store, asked, matched, now)
             if isinstance(outcome, Accepted):
-                return self._grant(attempt, outcome, now, is_known=matched is not None)
-            refused = outcome
+                self._grant(attempt, outcome, now, is_known=is_known)
+                if not outcome.master:
+                    return self.count(attempt, outcome)
         # From here on somebody waits.
         if self.waiting >= MAX_WAITING:
             return self.count(attempt, TEMPORARY)
         check = Check(self, attempt, asked, later)
-        if refused is not None:
-            check.refuse(refused)
+        if isinstance(outcome, Accepted):
+            check.audit(outcome)
+        elif isinstance(outcome, Refused):
+            check.refuse_at_once(outcome, is_guess=attempt.keys is not None)
         elif not check.verify(self._pool):
             return self.count(attempt, TEMPORARY)
         return check
 
-    def _grant(self, attempt: Attempt, accepted: Accepted, now: float, *, is_known: bool) -> Outcome:
-        """Let somebody in at once; what is in the cache of verified credentials was rehashed then."""
+    def keys(self, mechanism: str, login: str) -> str | None:
+        """Look up what a SCRAM login is asked with; None when it cannot be told now."""
+        try:
+            return passdb.scram_keys(self._store, login, mechanism, self.settings.rules)
+        except Unavailable:
+            return None
+        except Exception:  # noqa: BLE001 - our own fault is no wrong password
+            self.fault()
+            return None
+
+    def confirm(self, attempt: Attempt) -> Outcome:
+        """Decide about a proof once more, for a client that took its time before it asked for its OK."""
+        now = self._now()
+        try:
+            asked = self._candidate(attempt, now)
+            return passdb.decide(self._store, asked, self._at_hand(attempt, asked, now)[0], now)
+        except Unavailable:
+            return TEMPORARY
+
+    def audit(self, attempt: Attempt, accepted: Accepted) -> Deferred[Any]:
+        """Write down that a master user logs in as another."""
+
+        def write(change: Change) -> None:
+            change.record_master_login(accepted.user, accepted.master, _service(attempt.service))
+
+        return self._writer.change(write, who=accepted.master)
+
+    def _candidate(self, attempt: Attempt, now: float) -> Candidate:
+        return passdb.candidate(
+            self._store,
+            attempt.login,
+            attempt.service,
+            attempt.network,
+            now,
+            mechanism=attempt.mechanism,
+            authzid=attempt.authzid,
+            rules=self.settings.rules,
+        )
+
+    def _at_hand(self, attempt: Attempt, asked: Candidate, now: float) -> tuple[Credential | None, bool]:
+        """Find the credential that fits, without a worker, and tell whether it was verified before."""
+        if attempt.keys is not None:
+            return asked.proven(attempt.mechanism, attempt.keys) if attempt.proven else None, True
+        matched = asked.cached(self.cache, attempt.password, now)
+        return (asked.quick(attempt.password), False) if matched is None else (matched, True)
+
+    def _grant(self, attempt: Attempt, accepted: Accepted, now: float, *, is_known: bool) -> None:
+        """Take note of a login at once; what is in the cache of verified credentials was rehashed then."""
         if self._throttle is not None:
-            self._throttle.right(accepted.user, attempt.network, now)
+            self._throttle.right(accepted.owner, attempt.network, now)
         if not is_known:
             self.rehash(accepted, attempt.password)
-        return self.count(attempt, accepted)
 
     def _hold_off(self, check: Check, refusal: Refusal) -> Outcome | Check:
         """Answer a throttled attempt as late as a wrong password."""
@@ -213,9 +257,9 @@ class Authenticator:
 
     def rehash(self, accepted: Accepted, password: str) -> None:
         """Replace a weak hash by a new one, in the background, while the password is known."""
-        weak = accepted.rehash
+        weak, owner = accepted.rehash, accepted.owner
         busy = len(self._rehashing) >= REHASHES_AT_ONCE
-        if weak is None or not self.settings.rehash or busy or accepted.user in self._rehashing:
+        if weak is None or not self.settings.rehash or busy or owner in self._rehashing:
             return
         try:
             made: Deferred[str] = self._pool.run(passwords.hash_password, password)
@@ -224,14 +268,14 @@ class Authenticator:
 
         def write(new: str) -> Deferred[Any]:
             def replace(change: Change) -> None:
-                change.replace_hash(accepted.user, weak, new)  # unless somebody else has changed it meanwhile
+                change.replace_hash(owner, weak, new)  # unless somebody else has changed it meanwhile
 
             return self._writer.change(replace, who="login")
 
-        self._rehashing.add(accepted.user)
+        self._rehashing.add(owner)
         written = made.addCallback(write)
         written.addErrback(self._not_rehashed)
-        written.addBoth(lambda _: self._rehashing.discard(accepted.user))
+        written.addBoth(lambda _: self._rehashing.discard(owner))
 
     def _not_rehashed(self, failure: Failure) -> None:
         if not isinstance(failure.value, Unavailable | Stopped):  # the next login tries again
@@ -256,7 +300,8 @@ class Check:
         self._guess: Guess | None = None  # what the throttle counted and will hear the end of
         self._is_held_off = False
         self._later = later
-        self._deadline = owner.clock.seconds() + owner.settings.limit
+        self._began = owner.clock.seconds()
+        self._deadline = self._began + owner.settings.limit
         self._timer: IDelayedCall | None = None
         self._work: Deferred[None] | None = None
 
@@ -275,9 +320,22 @@ class Check:
         return True
 
     def refuse(self, refused: Refused, times: float = 1.0) -> None:
-        """Answer after so many times the failure delay, as far as the time limit leaves room for it."""
-        left = self._deadline - self._owner.clock.seconds()
-        self._wait(max(0.0, min(self._owner.settings.failure_delay * times, left)), refused)
+        """Answer so many times the failure delay after the beginning, or at the time limit."""
+        until = min(self._began + self._owner.settings.failure_delay * times, self._deadline)
+        self._wait(max(0.0, until - self._owner.clock.seconds()), refused)
+
+    def refuse_at_once(self, refused: Refused, *, is_guess: bool) -> None:
+        """Refuse what needed no worker; a proof that does not fit is counted as a wrong password is."""
+        if is_guess:
+            self._guess = self._owner.begin(self.attempt, self._asked)
+        self.refuse(refused, self._settle(refused))
+
+    def audit(self, accepted: Accepted) -> None:
+        """Answer when the login of a master user is in the audit log: without that, nobody is let in."""
+        self._wait(max(0.0, self._deadline - self._owner.clock.seconds()), TEMPORARY)
+        written = self._owner.audit(self.attempt, accepted)
+        written.addCallback(lambda _: self._answer(accepted) if self._timer is not None else None)
+        written.addErrback(self._failed)
 
     def hold_off(self, seconds: float) -> None:
         """Answer that the attempt is not checked, after a while."""
@@ -299,6 +357,8 @@ class Check:
         times = self._settle(outcome)
         if isinstance(outcome, Refused):
             self.refuse(outcome, times)
+        elif isinstance(outcome, Accepted) and outcome.master:
+            self.audit(outcome)
         else:
             self._answer(outcome)
 
@@ -306,7 +366,7 @@ class Check:
         self._settle(TEMPORARY)
         if self._timer is None:
             return
-        if not isinstance(failure.value, Stopped):
+        if not isinstance(failure.value, Stopped | Unavailable):
             self._owner.fault(failure)
         self._answer(TEMPORARY)
 

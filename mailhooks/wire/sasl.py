@@ -1,9 +1,9 @@
 """SASL mechanisms, server side: what is said until the credentials are known.
 
 An exchange is given the client's messages one by one and says after each what comes next: a ``Challenge`` for the
-client, the ``Credentials`` to be checked, or ``Rejected`` because the message is none of its mechanism. Whether the
-credentials are good is not known here. A mechanism is one class and a word in ``MECHANISMS``; one that proves the
-password without telling it (SCRAM) adds its own step to ``Step``.
+client, the ``Credentials`` to be checked, a ``Proof`` of the password from a mechanism that does not tell it
+(``mailhooks.wire.scram``), or ``Rejected`` because the message is none of its mechanism. Whether somebody may log in is
+not known here. A mechanism is one class and a word in ``MECHANISMS``.
 
 Text is UTF-8 (RFC 4616) and taken as it is: what was hashed was not prepared either.
 """
@@ -11,10 +11,10 @@ Text is UTF-8 (RFC 4616) and taken as it is: what was hashed was not prepared ei
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,22 +40,43 @@ class Rejected:
     reason: str
 
 
-Step = Challenge | Credentials | Rejected
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """Who logs in, and whether the proof fits the keys that it was checked against."""
+
+    login: str
+    keys: str = field(repr=False)
+    message: str = field(repr=False)  # the proof itself: no two logins have the same
+    final: bytes | None = field(repr=False)  # what the server says last; None: the proof does not fit
+
+
+@dataclass(frozen=True, slots=True)
+class Undecided:
+    """What the login is to be checked against cannot be looked up now."""
+
+    login: str
+
+
+Step = Challenge | Credentials | Proof | Rejected | Undecided
 
 
 class Exchange(Protocol):
     """One login by one mechanism."""
 
-    flags: ClassVar[tuple[str, ...]]  # of the MECH line; ``plaintext`` keeps it off connections without encryption
-
     def step(self, data: bytes | None) -> Step:
         """Take the client's next message; None only at the beginning, when there is no initial response."""
 
 
+@dataclass(frozen=True, slots=True)
+class Mechanism:
+    """What is offered to clients."""
+
+    flags: tuple[str, ...]  # of the MECH line; ``plaintext`` keeps it off connections without encryption
+    begin: Callable[[], Exchange]
+
+
 class Plain:
     """PLAIN (RFC 4616): authorization identity, login and password in one message, NUL between them."""
-
-    flags: ClassVar[tuple[str, ...]] = ("plaintext",)
 
     __slots__ = ()
 
@@ -72,8 +93,6 @@ class Plain:
 class Login:
     """LOGIN (draft-murchison-sasl-login): login and password in a message each. An initial response is the login."""
 
-    flags: ClassVar[tuple[str, ...]] = ("plaintext",)
-
     __slots__ = ("_login",)
 
     def __init__(self) -> None:
@@ -89,12 +108,15 @@ class Login:
         return _credentials(self._login, data)
 
 
-MECHANISMS: Mapping[str, type[Exchange]] = {"PLAIN": Plain, "LOGIN": Login}
+MECHANISMS: Mapping[str, Mechanism] = {
+    "PLAIN": Mechanism(("plaintext",), Plain),
+    "LOGIN": Mechanism(("plaintext",), Login),
+}
 
 
 def begin(mechanism: str) -> Exchange:
     """Begin a login; KeyError for a mechanism that is not in ``MECHANISMS``."""
-    return MECHANISMS[mechanism]()
+    return MECHANISMS[mechanism].begin()
 
 
 def _credentials(login: bytes, password: bytes, *, authzid: bytes = b"") -> Credentials | Rejected:

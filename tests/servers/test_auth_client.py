@@ -171,13 +171,35 @@ def test_a_full_queue_is_temporary_to_dovecot_and_closes_the_connection_of_postf
     scene.end()
 
 
-def test_queue_hash_and_delay_together_stay_within_the_limit(scene, client):
+def test_the_delay_counts_from_the_beginning(scene, client):
     client.say(auth(1, password="wrong"))
+    scene.clock.advance(1.5)  # in the queue
+    scene.clock.wait()
+    scene.clock.advance(0.49)
+    assert client.heard() == ""
+    scene.clock.advance(0.02)
+    assert client.heard() == f"FAIL\t1\tuser={ADAM}\n"
+
+
+def test_queue_hash_and_delay_together_stay_within_the_limit(store, store_url, key_file):
+    scene = Scene(store, store_url, key_file, failure_delay=60.0)
+    client = Client(scene.login)
+    client.say(HELLO + auth(1, "nobody@example1.com"))
+    client.heard()
     scene.clock.advance(7.5)  # in the queue
     scene.clock.wait()
     scene.clock.advance(0.49)
     assert client.heard() == ""
     scene.clock.advance(0.02)
+    assert client.heard() == "FAIL\t1\tuser=nobody@example1.com\n"
+    scene.end()
+
+
+def test_a_refusal_that_took_long_enough_is_said_at_once(scene, client):
+    client.say(auth(1, password="wrong"))
+    scene.clock.advance(5.0)
+    scene.clock.wait()
+    scene.clock.advance(0)
     assert client.heard() == f"FAIL\t1\tuser={ADAM}\n"
 
 
