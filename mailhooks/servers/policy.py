@@ -50,6 +50,8 @@ class PolicyServer(Server):
     ) -> None:
         super().__init__("policy", clock, counters)
         self._decide = decide
+        self._decided = counters.request("", "decided")
+        self._durations = counters.seconds
 
     def connection(self) -> PolicyConnection:
         """Make the protocol of a new connection."""
@@ -58,15 +60,17 @@ class PolicyServer(Server):
     def reply(self, request: policy.Request) -> bytes:
         """Answer one request."""
         started = perf_counter()
-        result, reply = self._answer(request)
-        self.counters.answered("", result, perf_counter() - started)
-        return reply
-
-    def _answer(self, request: policy.Request) -> tuple[str, bytes]:
         try:
-            return "decided", policy.render(self._decide(request))
+            reply = policy.render(self._decide(request))
         except Unavailable:
-            return "temporary", policy.render(_UNAVAILABLE)
+            return self._temporary(_UNAVAILABLE, started)
         except Exception:  # noqa: BLE001 - our own fault is logged, and "later" to the client
             self.fault("DEFER_IF_PERMIT answered")
-            return "temporary", policy.render(_FAULT)
+            return self._temporary(_FAULT, started)
+        self._decided.value += 1
+        self._durations.observe(perf_counter() - started)
+        return reply
+
+    def _temporary(self, action: policy.Action, started: float) -> bytes:
+        self.counters.answered("", "temporary", perf_counter() - started)
+        return policy.render(action)
