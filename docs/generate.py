@@ -28,11 +28,11 @@ def configuration() -> str:
     """Return the page of all configuration keys."""
     text = (
         f"{HEAD}Configuration\n=============\n\n"
-        "``/etc/mailhooks/mailhooks.toml``, or what ``--config`` or ``MAILHOOKS_CONFIG`` names. Every key is optional;\n"
-        "an unknown one is an error that names the nearest. ``--store`` beats ``MAILHOOKS_STORE``, which beats the file.\n"
-        "SIGHUP makes the daemon read it again; a bad file changes nothing.\n\n"
-        "``[listen]`` holds Twisted endpoint strings. A ``unix:`` listener may end in ``:group=NAME``; an ``ssl:`` one\n"
-        "takes ``:clientCA=FILE``, and then lets in only clients with a certificate of that authority.\n"
+        "``/etc/mailhooks/mailhooks.toml``, or what ``--config`` or ``MAILHOOKS_CONFIG`` names. Every key is\n"
+        "optional; an unknown one is an error that names the nearest. ``--store`` beats ``MAILHOOKS_STORE``, which\n"
+        "beats the file. SIGHUP makes the daemon read it again; a bad file changes nothing.\n\n"
+        "``[listen]`` holds Twisted endpoint strings. A ``unix:`` listener may end in ``:group=NAME``; an ``ssl:``\n"
+        "one takes ``:clientCA=FILE``, and then lets in only clients with a certificate of that authority.\n"
     )
     return text + "".join(_section(name, kind) for name, kind in _sections(config.Config, ""))
 
@@ -86,8 +86,8 @@ def commands() -> str:
     text = (
         f"{HEAD}Commands\n========\n\n"
         "Exit codes: 0 done, 1 no such thing or a negative answer, 2 wrong usage or bad input, 75 the store cannot\n"
-        "answer now. Data goes to stdout, messages for people to stderr. A change is live everywhere on the machine when its\n"
-        "command returns.\n"
+        "answer now. Data goes to stdout, messages for people to stderr. A change is live everywhere on the machine\n"
+        "when its command returns.\n"
     )
     for name, module in sorted(cli.COMMANDS.items()):
         text += _command(f"mailhooks {name}", import_module(f"mailhooks.cli.{module}").command)

@@ -10,7 +10,6 @@ import difflib
 import os
 import re
 import tomllib
-import types
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -32,7 +31,7 @@ class ConfigError(ValueError):
 class StoreConfig:
     """Where the accounts are kept."""
 
-    url: str = "sqlite:////var/lib/mailhooks/mailhooks.db"
+    url: str = "sqlite:////var/lib/mailhooks/mailhooks.db"  # sqlite:///PATH
     key_file: str = "/var/lib/mailhooks/key"  # encrypts relay credentials
     snapshot: str = "/var/lib/mailhooks/snapshot.db"  # this machine's copy when url is postgresql://
 
@@ -41,10 +40,10 @@ class StoreConfig:
 class MailConfig:
     """Where mail is stored, and how an address is read."""
 
-    uid: int = 5000
-    gid: int = 5000
+    uid: int = 5000  # owner of all mail, numeric: it needs no passwd entry
+    gid: int = 5000  # its group
     home: str = "/var/mail/%d/%n"  # %d domain, %n local part, %u address
-    recipient_delimiter: str = "+"
+    recipient_delimiter: str = "+"  # as in Postfix; several characters each delimit
 
 
 def _no_tables() -> dict[str, tuple[str, ...]]:
@@ -55,14 +54,14 @@ def _no_tables() -> dict[str, tuple[str, ...]]:
 class ListenConfig:
     """Twisted endpoint strings for each hook; an empty list switches the hook off."""
 
-    socketmap: tuple[str, ...] = (f"unix:{_POSTFIX}/socketmap:mode=0660",)
-    policy: tuple[str, ...] = (f"unix:{_POSTFIX}/policy:mode=0660",)
-    postfix_auth: tuple[str, ...] = (f"unix:{_POSTFIX}/auth:mode=0660",)
-    login: tuple[str, ...] = (f"unix:{_DOVECOT}/login:mode=0660",)
-    auth_master: tuple[str, ...] = (f"unix:{_DOVECOT}/auth-master:mode=0600",)
-    auth_userdb: tuple[str, ...] = (f"unix:{_DOVECOT}/auth-userdb:mode=0600",)
-    dict: tuple[str, ...] = (f"unix:{_DOVECOT}/dict:mode=0660",)
-    http: tuple[str, ...] = ("tcp:9465:interface=127.0.0.1",)
+    socketmap: tuple[str, ...] = (f"unix:{_POSTFIX}/socketmap:mode=0660",)  # lookup tables, for Postfix
+    policy: tuple[str, ...] = (f"unix:{_POSTFIX}/policy:mode=0660",)  # policy delegation, for Postfix
+    postfix_auth: tuple[str, ...] = (f"unix:{_POSTFIX}/auth:mode=0660",)  # SASL, with Postfix's outage answers
+    login: tuple[str, ...] = (f"unix:{_DOVECOT}/login:mode=0660",)  # for Dovecot's login processes
+    auth_master: tuple[str, ...] = (f"unix:{_DOVECOT}/auth-master:mode=0600",)  # for what follows a login
+    auth_userdb: tuple[str, ...] = (f"unix:{_DOVECOT}/auth-userdb:mode=0600",)  # userdb, for LMTP and doveadm
+    dict: tuple[str, ...] = (f"unix:{_DOVECOT}/dict:mode=0660",)  # quota_clone, last_login and more
+    http: tuple[str, ...] = ("tcp:9465:interface=127.0.0.1",)  # metrics and health
     tcp_table: Mapping[str, tuple[str, ...]] = field(default_factory=_no_tables)  # table name -> endpoints
 
 
@@ -82,7 +81,7 @@ class AuthConfig:
     workers: int = 0  # hashing threads; 0: one per CPU
     queue: int = 500  # waiting checks; beyond it: temporary failure
     cache_entries: int = 10_000  # verified credentials kept in memory (keyed hashes only); 0: none
-    cache_seconds: float = 300.0
+    cache_seconds: float = 300.0  # how long each is kept
     rehash: bool = True  # bring old schemes to argon2id at the next login
     min_password_length: int = 1  # for passwords set on the command line
     scram: bool = False  # offer SCRAM, and keep its keys when a password is set; logins that prefer it need keys
@@ -96,7 +95,7 @@ class AuthConfig:
 class ThrottleConfig:
     """How guessing passwords is stopped (docs/throttle.rst)."""
 
-    enabled: bool = True
+    enabled: bool = True  # false: nothing is counted or refused
     allow: tuple[str, ...] = ()  # networks from which nothing is counted or refused
     shared_networks: tuple[str, ...] = ("own",)  # webmail, proxies; "own": loopback and this machine's addresses
     pair_guesses: int = 10  # distinct wrong passwords for one account from one network
@@ -108,9 +107,9 @@ class ThrottleConfig:
 class PolicyConfig:
     """Which rules are asked, in which order, per policy_context."""
 
-    smtp: tuple[str, ...] = ("recipient_access", "list_posting", "quota")
-    submission: tuple[str, ...] = ("sender_ownership", "recipient_access", "list_posting", "quota")
-    end_of_message: tuple[str, ...] = ()
+    smtp: tuple[str, ...] = ("recipient_access", "list_posting", "quota")  # mail from outside
+    submission: tuple[str, ...] = ("sender_ownership", "recipient_access", "list_posting", "quota")  # of users
+    end_of_message: tuple[str, ...] = ()  # asked once, when the whole message is there
     shadow: tuple[str, ...] = ()  # rules that are decided, counted and logged, not enforced
     quota_code: Literal[452, 552] = 552  # 452: the sender's server tries again for days
     null_sender: Literal["refuse", "allow"] = "refuse"  # MAIL FROM:<> by a logged-in user
@@ -120,8 +119,8 @@ class PolicyConfig:
 class LogConfig:
     """How the daemon logs on stdout."""
 
-    format: Literal["text", "json"] = "text"
-    level: Literal["debug", "info", "warn", "error"] = "info"
+    format: Literal["text", "json"] = "text"  # one event a line either way
+    level: Literal["debug", "info", "warn", "error"] = "info"  # what is told at least
 
 
 @dataclass(frozen=True)
@@ -135,21 +134,21 @@ class HttpConfig:
 class SpamConfig:
     """The small SQLite file from which spamd reads preferences; published by the daemon."""
 
-    preferences: str = "/var/lib/mailhooks/spam/preferences.db"
+    preferences: str = "/var/lib/mailhooks/spam/preferences.db"  # its directory is readable for spamd
 
 
 @dataclass(frozen=True)
 class PortsConfig:
     """Where the stock daemons listen; 0 switches a service off."""
 
-    smtp: int = 25
-    submission: int = 587
-    submissions: int = 465
-    imap: int = 143
-    imaps: int = 993
-    pop3: int = 0
-    pop3s: int = 0
-    sieve: int = 4190
+    smtp: int = 25  # mail from other servers
+    submission: int = 587  # STARTTLS required
+    submissions: int = 465  # TLS from the start
+    imap: int = 143  # STARTTLS required
+    imaps: int = 993  # TLS from the start
+    pop3: int = 0  # off by default
+    pop3s: int = 0  # off by default
+    sieve: int = 4190  # ManageSieve
     reinject: int = 10026  # loopback only: mail coming back from the spam filter
     spamd: int = 783  # loopback only
 
@@ -161,15 +160,12 @@ class ServerConfig:
     hostname: str = ""  # empty: the machine's own name
     root: str = "/"  # a private instance lives below another directory: every path not given here moves there
     interface: str = ""  # empty: every address; a loopback address for demos and tests
-    certificate: str = "/etc/ssl/cert.pem"
-    key: str = "/etc/ssl/key.pem"
+    certificate: str = "/etc/ssl/cert.pem"  # with its chain
+    key: str = "/etc/ssl/key.pem"  # its private key
     relayhost: str = ""  # as in Postfix; empty: deliver directly
-    relay_tls: Literal["encrypt", "verify", "may"] = "encrypt"
+    relay_tls: Literal["encrypt", "verify", "may"] = "encrypt"  # TLS towards relay hosts; verify checks their names
     message_size_limit: int = 52_428_800  # bytes
-    spam_filter: bool = True
-    sieve_dict: bool = False  # Sieve scripts come from the store (mailhooks sieve); then ports.sieve = 0
-    metadata: bool = False  # IMAP METADATA, kept in the store
-    shared_folders: bool = False  # users may share folders with each other (IMAP ACL)
+    spam_filter: bool = True  # scan mail from outside with SpamAssassin
     sieve_dict: bool = False  # Sieve scripts come from the store (mailhooks sieve); then ports.sieve = 0
     metadata: bool = False  # IMAP METADATA, kept in the store
     shared_folders: bool = False  # users may share folders with each other (IMAP ACL)
@@ -274,10 +270,11 @@ def _build(kind: type, given: Any, where: str) -> Any:
     return kind(**{key: _convert(hints[key], value, _join(where, key)) for key, value in given.items()})
 
 
-def _convert(hint: Any, value: Any, where: str) -> Any:  # noqa: PLR0911 - one return per kind of value
+def _convert(hint: Any, value: Any, where: str) -> Any:
+    """Make a value of what a key says; ``hint`` is the type of its field."""
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if dataclasses.is_dataclass(hint):
-        return _build(typing.cast(type, hint), value, where)
+        return _build(typing.cast("type", hint), value, where)
     if origin is Literal:
         if value not in arguments or isinstance(value, bool):
             raise ConfigError(f"{where} is one of {', '.join(map(str, arguments))}, not {value!r}")
@@ -290,13 +287,15 @@ def _convert(hint: Any, value: Any, where: str) -> Any:  # noqa: PLR0911 - one r
         if not isinstance(value, dict):
             raise ConfigError(f"{where} is a table, not {_kind(value)}")
         return {key: _convert(arguments[1], item, _join(where, key)) for key, item in value.items()}
-    if origin is types.UnionType:
-        return _convert(arguments[0], value, where)
+    return _plain(hint, value, where)
+
+
+def _plain(hint: type, value: Any, where: str) -> Any:
     if hint is float and type(value) is int:
         value = float(value)
     if type(value) is not hint:
         raise ConfigError(f"{where} is {_NAMES[hint]}, not {_kind(value)}")
-    if hint in (int, float) and value < 0:
+    if isinstance(value, int | float) and value < 0:
         raise ConfigError(f"{where} is not below zero")
     return value
 
