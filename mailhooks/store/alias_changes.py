@@ -68,10 +68,15 @@ class AliasChanges(ledger.Ledger):
         """Remove an alias; refused while other aliases name it. Raises Refused, NotFound."""
         source = self._require_alias(source).source
         self._drop_alias(source)
-        if not source.startswith("@"):
-            # What names it must exist without it: a mailbox of that address, or its naming ends in this change too.
-            for naming in self._naming(source):
-                self._new_targets.setdefault(naming, (source,))
+        # What names it must exist without it: a mailbox of that address, or its naming ends in this change too.
+        if source.startswith("@"):
+            needed = [
+                (naming, target) for target in self._lost(source) for naming in self._store.aliases_naming(target)
+            ]
+        else:
+            needed = [(naming, source) for naming in self._naming(source)]
+        for naming, target in needed:
+            self._new_targets[naming] = (*self._new_targets.get(naming, ()), target)
 
     def _require_alias(self, source: str) -> Alias:
         source = ledger.source(source)
@@ -110,6 +115,9 @@ class AliasChanges(ledger.Ledger):
         gone = [address]
         while gone:
             address = gone.pop()
+            if address.startswith("@"):
+                gone += map(self._base, self._lost(address))  # what it caught
+                continue
             if self._store.has_mailbox(address) or self._store.alias_targets(address):
                 # An alias of that address still takes its mail, but it can keep no copy any more.
                 namers = [address] if address in self._naming(address) else []
@@ -153,6 +161,10 @@ class AliasChanges(ledger.Ledger):
     def _naming(self, address: str) -> list[str]:
         """Return the sources that name an address: as it is, with an extension, or at an alias of its domain."""
         return list(AliasGraph(self._store, self._names, self._delimiter).naming(address))
+
+    def _lost(self, catch_all: str) -> list[str]:
+        """Return the targets of aliases that nobody takes mail for now that a catch-all is gone."""
+        return AliasGraph(self._store, self._names, self._delimiter).lost_at(catch_all.removeprefix("@"))
 
     def _base(self, target: str) -> str:
         """Return the address that a target means, without extension and with its alias domain resolved."""

@@ -38,8 +38,20 @@ class AliasGraph:
         for source, targets in chosen.items():
             current = self._store.alias_targets(source)
             for target in targets:
+                if target == source in current and not self._has_mailbox(target):
+                    raise Refused(f"{source} names itself, and there is no mailbox of that address to keep a copy in")
                 if target in current and not self._exists(target):
                     raise Refused(f"{target}, a target of the alias {source}, does not exist: make it first")
+
+    def lost_at(self, hosted: str) -> list[str]:
+        """Return the targets at a hosted domain, or at an alias of it, that nobody takes mail for."""
+        sql = "SELECT DISTINCT target FROM alias_target WHERE substr(target, ?) = ?"
+        return [
+            target
+            for name in (hosted, *self._names("SELECT name FROM domain WHERE alias_of = ?", hosted))
+            for target in self._names(sql, -len(name) - 1, f"@{name}")
+            if not self._exists(target)
+        ]
 
     def check(self, touched: Iterable[str]) -> None:
         """Refuse loops and expansions that are too long, in what was touched and in what reaches it."""

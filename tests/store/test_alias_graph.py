@@ -29,6 +29,12 @@ def add_one_by_one(store, aliases):
             change.add_alias(source, targets, keep_dangling=True)
 
 
+def remove(store, *sources):
+    with store.change("test") as change:
+        for source in sources:
+            change.remove_alias(source)
+
+
 LOOPS = [
     [("a@e.com", "b@e.com"), ("b@e.com", "a@e.com")],
     [("a@e.com", "b@e.com"), ("b@e.com", "c@e.com"), ("c@e.com", "bob@e.com", "a@e.com")],
@@ -59,6 +65,10 @@ def test_naming_oneself_keeps_a_copy(hosted):
 def test_naming_oneself_without_a_mailbox_is_a_target_that_does_not_exist(hosted):
     with pytest.raises(Refused, match=r"no mailbox|does not exist"):
         add(hosted, ("a@e.com", "a+x@e.com"))
+    with pytest.raises(Refused, match=r"a@e\.com names itself"):
+        add(hosted, ("a@e.com", "a@e.com"))
+    with pytest.raises(Refused, match=r"a@e\.com names itself"):  # the alias comes before the catch-all: nobody gets it
+        add(hosted, ("@e.com", "adam@e.com"), ("a@e.com", "a@e.com", "bob@e.com"))
 
 
 def test_a_loop_closed_by_a_new_alias_domain(hosted):
@@ -89,6 +99,34 @@ def test_targets_may_be_made_after_the_alias_or_be_kept_dangling(hosted):
 
 def test_targets_that_a_catch_all_takes_exist(hosted):
     add(hosted, ("@e.com", "adam@e.com"), ("list@e.com", "whoever@e.com"))
+
+
+def test_a_catch_all_stays_while_aliases_lead_to_it(hosted):
+    add(hosted, ("@e.com", "adam@e.com"), ("list@e.com", "bob@e.com", "whoever@other.com"))
+    with pytest.raises(Refused, match=r"whoever@other\.com, a target of the alias list@e\.com, does not exist"):
+        remove(hosted, "@e.com")
+    with hosted.change("test") as change:
+        change.remove_alias("@e.com")
+        change.set_alias("list@e.com", targets=["bob@e.com"])
+    assert [alias.source for alias in hosted.aliases()] == ["list@e.com"]
+
+
+def test_two_aliases_that_a_list_names_both_stay(hosted):
+    add(hosted, ("a@e.com", "adam@e.com"), ("b@e.com", "adam@e.com"), ("list@e.com", "a@e.com", "b@e.com"))
+    with hosted.change("test") as change:
+        change.add_mailbox("a@e.com")
+    with pytest.raises(Refused, match=r"b@e\.com, a target of the alias list@e\.com, does not exist"):
+        remove(hosted, "a@e.com", "b@e.com")
+
+
+def test_a_user_who_was_the_catch_all_takes_along_what_only_that_caught(hosted):
+    add(
+        hosted, ("@e.com", "adam@e.com"), ("list@e.com", "bob@e.com", "whoever+x@other.com"), ("lone@e.com", "no@e.com")
+    )
+    with hosted.change("test") as change:
+        removal = change.remove_mailbox("adam@e.com")
+    assert (removal.changed, removal.removed) == (("list@e.com",), ("@e.com", "lone@e.com"))
+    assert hosted.alias_targets("list@e.com") == ("bob@e.com",)
 
 
 def test_the_expansion_is_bounded_through_nested_lists(hosted):
