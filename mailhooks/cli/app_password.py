@@ -9,6 +9,7 @@ import click
 from mailhooks.address import display, render
 from mailhooks.cli import credentials
 from mailhooks.cli.errors import BadInput
+from mailhooks.cli.kick import kick
 from mailhooks.cli.output import Row, json_option, listing, when
 from mailhooks.cli.session import Session, pass_session
 from mailhooks.cli.values import ADDRESS, EXPIRY, LINE, NETWORKS, SOME_SERVICES
@@ -79,6 +80,7 @@ def revoke(session: Session, address: str, label: str) -> None:
     """Take an app password back."""
     with session.changing() as change:
         change.revoke_app_password(render(address), label)
+    kick(session.config, address)
 
 
 def row(password: AppPassword) -> Row:

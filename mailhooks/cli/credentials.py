@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mailhooks.cli.errors import BadInput
+from mailhooks.cli.errors import BadInput, say
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -46,6 +46,7 @@ class Credential:
 
     hash: str | None = field(repr=False)  # None: no password
     made: str | None = field(default=None, repr=False)
+    scram: dict[str, str] = field(default_factory=dict, repr=False)  # SCRAM keys by mechanism
 
     def reveal(self) -> None:
         """Print a password that was made here, once, when its hash is stored."""
@@ -53,8 +54,11 @@ class Credential:
             click.echo(self.made)
 
 
-def take(way: str | None, *, minimum: int, what: str) -> Credential:
-    """Take a credential in the way that one_way() chose; without one by asking, where somebody can be asked."""
+def take(way: str | None, *, minimum: int, what: str, scram: bool = False) -> Credential:
+    """Take a credential in the way that one_way() chose; without one by asking, where somebody can be asked.
+
+    ``scram`` makes SCRAM keys beside the hash; nothing can be made of a hash that was brought along.
+    """
     from mailhooks import passwords  # noqa: PLC0415 - loads the hash libraries, which most commands do without
 
     if way == "no_password" or (way is None and not can_ask()):
@@ -66,12 +70,22 @@ def take(way: str | None, *, minimum: int, what: str) -> Credential:
             raise BadInput(str(error)) from error
     if way == "generate":
         password = generated()
-        return Credential(passwords.hash_password(password), password)
+        return Credential(passwords.hash_password(password), password, _scram(password) if scram else {})
     password = read_line("password", MAX_PASSWORD) if way == "password_stdin" else ask(what)
     try:
-        return Credential(passwords.hash_password(checked(password, minimum)))
+        hashed = passwords.hash_password(checked(password, minimum))
+        return Credential(hashed, scram=_scram(password) if scram else {})
     except passwords.PasswordError as error:
         raise BadInput(str(error)) from error
+
+
+def _scram(password: str) -> dict[str, str]:
+    from mailhooks.passwords.scram import make, salts  # noqa: PLC0415 - for password changes only
+
+    keys = make(password, salts())
+    if not keys:
+        say("SCRAM cannot be used with this password: it holds characters that SASLprep (RFC 4013) does not allow")
+    return keys
 
 
 def read_password(way: str | None, *, what: str) -> str:

@@ -9,11 +9,12 @@ import click
 from mailhooks.address import display, render
 from mailhooks.cli import app_password, credentials
 from mailhooks.cli.errors import BadInput, say
+from mailhooks.cli.kick import kick
 from mailhooks.cli.output import Formats, Row, details, json_option, listing, size, when
 from mailhooks.cli.owner import root_again
 from mailhooks.cli.removal import homes_of, removing
 from mailhooks.cli.session import Session, pass_session
-from mailhooks.cli.values import ADDRESS, DOMAIN, LINE, MAILBOX_SIZE, SERVICES, STATE, UNTIL
+from mailhooks.cli.values import ADDRESS, DOMAIN, LINE, MAILBOX_SIZE, NETWORKS_OR_ANY, SERVICES, STATE, UNTIL
 from mailhooks.store import NotFound
 from mailhooks.store.model import Mailbox, Service, State
 
@@ -40,10 +41,12 @@ def command() -> None:
 def add(session: Session, /, *, address: str, quota: int | None, name: str, **ways: bool) -> None:
     """Make an account. Asks for a password on a terminal; an account without one only receives."""
     way = credentials.one_way(ways)
-    credential = credentials.take(way, minimum=session.config.auth.min_password_length, what=display(address))
+    auth = session.config.auth
+    credential = credentials.take(way, minimum=auth.min_password_length, what=display(address), scram=auth.scram)
     homes = homes_of(session.config.mail)
     with session.changing() as change:
         change.add_mailbox(render(address), name=name, quota=quota, password=credential.hash)
+        change.set_scram(render(address), credential.scram)
         with root_again():
             old = homes.leftover(address)
     if old:
@@ -89,6 +92,7 @@ def show(session: Session, address: str, as_json: bool) -> None:
 @click.option("--reason", type=LINE, help="Why, as those hear it who are refused.")
 @click.option("--until", type=UNTIL, help="The day on which the account is active again, or none.")
 @click.option("--allow", type=SERVICES, help="Services to log in to: imap,pop3,smtp,sieve, all or none.")
+@click.option("--networks", type=NETWORKS_OR_ANY, help="Log in only from these: 192.0.2.0/24,2001:db8::/32, or any.")
 @click.pass_context
 @pass_session
 def set_(session: Session, ctx: click.Context, /, address: str, **given: Any) -> None:
@@ -99,13 +103,17 @@ def set_(session: Session, ctx: click.Context, /, address: str, **given: Any) ->
         if ctx.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT
     }
     if not wanted:
-        raise click.UsageError("nothing to change: give --quota, --name, --state, --reason, --until or --allow")
+        raise click.UsageError(
+            "nothing to change: give --quota, --name, --state, --reason, --until, --allow or --networks"
+        )
     if wanted.get("state") is State.ACTIVE and (wanted.get("reason") or wanted.get("until")):
         raise click.UsageError("an active account needs no --reason and no --until")
     if "state" in wanted:
         wanted = {"reason": "", "until": None} | wanted
     with session.changing() as change:
         change.set_mailbox(render(address), **wanted)
+    if wanted.get("state", State.ACTIVE) is not State.ACTIVE or wanted.keys() & {"allow", "networks"}:
+        kick(session.config, address)
 
 
 @command.command()
@@ -123,9 +131,12 @@ def passwd(session: Session, /, *, address: str, **ways: bool) -> None:
             "there is no terminal to ask for the password on: "
             "use --password-stdin, --hash-stdin, --generate or --no-password"
         )
-    credential = credentials.take(way, minimum=session.config.auth.min_password_length, what=display(address))
+    auth = session.config.auth
+    credential = credentials.take(way, minimum=auth.min_password_length, what=display(address), scram=auth.scram)
     with session.changing() as change:
         change.set_password(render(address), credential.hash)
+        change.set_scram(render(address), credential.scram)
+    kick(session.config, address)
     credential.reveal()
 
 
@@ -137,6 +148,7 @@ def remove(session: Session, address: str) -> None:
     with removing(session) as (change, aside):
         removal = change.remove_mailbox(render(address))
         aside.move(address)
+    kick(session.config, address)
     for source in removal.changed:
         say(f"the alias {display(source)} names {display(address)} no longer")
     for source in removal.removed:
@@ -159,6 +171,7 @@ def _details(store: Store, mailbox: Mailbox) -> Row:
         "reason": mailbox.reason,
         "until": when(mailbox.until),
         "allow": [service for service in Service if service in mailbox.allow],
+        "networks": list(mailbox.networks),
         "used": usage.storage if usage else None,
         "messages": usage.messages if usage else None,
         "last_login": {login.service: when(login.at) for login in store.last_logins(mailbox.address)},

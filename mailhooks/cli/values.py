@@ -154,6 +154,11 @@ def networks(text: str) -> tuple[str, ...]:
         raise ValueError(f"{error}: expected networks like 192.0.2.0/24,2001:db8::/32") from error
 
 
+def networks_or_any(text: str) -> tuple[str, ...]:
+    """Read networks, or ``any`` for everywhere."""
+    return () if text.lower() == "any" else networks(text)
+
+
 def line(text: str) -> str:
     """Read a text of one line."""
     if not text.isprintable():
@@ -178,6 +183,7 @@ EXPIRY = Kind("time", expiry)
 SERVICES = Kind("services", services)
 SOME_SERVICES = Kind("services", some_services)
 NETWORKS = Kind("networks", networks)
+NETWORKS_OR_ANY = Kind("networks", networks_or_any)
 LINE = Kind("text", line)
 SCOPE = Kind("user|@domain|@GLOBAL", scope)
 STATE = Kind("|".join(State), one_of(State))
