@@ -15,6 +15,7 @@ What it does not do: time, the store, answers (``mailhooks.servers``).
 from __future__ import annotations
 
 import hashlib
+from collections import OrderedDict
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -100,7 +101,7 @@ class Throttle:
         settings = self.settings
         self._key = key
         self._changed: dict[Key, None] = {}
-        self._noted: dict[Key, float] = {}
+        self._noted: OrderedDict[Key, float] = OrderedDict()
         self._notes: dict[Key, float] = {}
         self._pairs = Table(settings.pairs, settings.pair_half_life, self._changed)
         self._networks = Table(settings.networks, settings.network_half_life, self._changed)
@@ -198,7 +199,7 @@ class Throttle:
         key = (account, place.home)
         if now - self._noted.get(key, float("-inf")) >= self.settings.note_seconds and len(self._notes) < MAX_NOTES:
             if len(self._noted) >= self.settings.notes:
-                del self._noted[next(iter(self._noted))]
+                self._noted.popitem(last=False)
             self._noted[key] = self._notes[key] = now
 
     def withdraw(self, guess: Guess, now: float) -> None:

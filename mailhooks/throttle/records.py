@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import heapq
 import math
+from collections import OrderedDict
 from math import inf, log2
 
 DIGEST_BYTES = 2
@@ -60,7 +61,7 @@ class Table:
         self._records: dict[Key, Record] = {}
         self.get = self._records.get
         self._half = max(1, capacity // 2)
-        self._light: dict[Key, None] = {}  # in the order in which they came
+        self._light: OrderedDict[Key, None] = OrderedDict()  # in the order in which they came
         self._heavy: list[tuple[float, Key]] = []  # a heap; entries whose record has changed since are passed over
         self._changed = changed
 
@@ -80,7 +81,7 @@ class Table:
         record = self.get(key)
         if record is None:
             if len(self._light) >= self._half:
-                self._drop_light(next(iter(self._light)))
+                del self._records[self._light.popitem(last=False)[0]]
             record = self._records[key] = Record()
             self._light[key] = None
         return record
@@ -130,7 +131,7 @@ class Table:
         for key in [key for _, key in zip(range(SWEEP), self._light, strict=False)]:
             record = self._records[key]
             if max(record.falls_at, record.ticket_at) <= faded:
-                self._drop_light(key)
+                del self._light[key], self._records[key]
 
     def _set(self, key: Key, record: Record, falls_at: float) -> None:
         record.falls_at = falls_at
