@@ -226,7 +226,7 @@ def parse(tables: dict[str, Any]) -> Config:
     """Make a Config of what tomllib gave. Raises ConfigError."""
     config = _build(Config, tables, "")
     assert isinstance(config, Config)  # noqa: S101 - for the type checker
-    return _below_root(config, tables)
+    return _with_shared_folders(_below_root(config, tables), tables)
 
 
 # The keys whose defaults are paths, and move with [server] root.
@@ -256,6 +256,14 @@ def _below_root(config: Config, tables: dict[str, Any]) -> Config:
         moved = {key: move(getattr(part, key)) for key in keys if key not in tables.get(section, {})}
         config = dataclasses.replace(config, **{section: dataclasses.replace(part, **moved)})
     return config
+
+
+def _with_shared_folders(config: Config, tables: dict[str, Any]) -> Config:
+    """Let the mail processes ask for the homes of others, unless the file says who may."""
+    if not config.server.shared_folders or "auth_userdb" in tables.get("listen", {}):
+        return config
+    sockets = tuple(text.replace("mode=0600", "mode=0660") for text in config.listen.auth_userdb)
+    return dataclasses.replace(config, listen=dataclasses.replace(config.listen, auth_userdb=sockets))
 
 
 def _build(kind: type, given: Any, where: str) -> Any:

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from mailhooks.workers import Writer
 
 METRICS = b"text/plain; version=0.0.4; charset=utf-8"
+OF_MAIL = ("dict", "auth_userdb")  # asked by mail processes, where their mode lets the group of [mail] in
 DEFAULT_GROUPS = {"socketmap": "postfix", "policy": "postfix", "postfix_auth": "postfix", "login": "dovenull"}
 
 
@@ -309,7 +310,7 @@ class _Builder:
         return service.writer
 
     def _serve(self, hook: str, server: Server, listeners: Iterable[Listener], table: str = "") -> None:
-        group: str | int | None = self._config.mail.gid if hook == "dict" else DEFAULT_GROUPS.get(hook)
+        group: str | int | None = self._config.mail.gid if hook in OF_MAIL else DEFAULT_GROUPS.get(hook)
         self._service.servers.append(server)
         for listener in listeners:
             self._service.bindings.append(Binding(hook, table, listener, server, group))

@@ -23,7 +23,7 @@ from mailhooks.stack.template import load, render
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from mailhooks.stack.generation import DovecotLine, Generation
+    from mailhooks.stack.generation import Generation
 
 Daemon = Literal["postfix", "dovecot", "spamassassin"]
 DAEMONS: tuple[Daemon, ...] = ("postfix", "dovecot", "spamassassin")
@@ -41,7 +41,6 @@ LOGIN_PROCESSES = 512
 
 # What Dovecot keeps in the dict when it is switched on in [server], and the name of the dict.
 DICT_SWITCHES = {"sieve_dict": "sieve", "metadata": "metadata", "shared_folders": "acl"}
-_OWNER = {"d": "owner_user | domain", "n": "owner_user | username", "u": "owner_user"}  # Dovecot 2.4's words
 
 MAX_PORT = 65_535
 
@@ -162,7 +161,6 @@ def _values(config: Config, generation: Generation, where: paths.Layout, ipv6: b
         "dovecot_config": str(where.dovecot_config),
         "sieve_programs": str(where.sieve_programs),
         "missing_folder": server.missing_folder,
-        "shared_home": _shared_home(config.mail.home, generation.dovecot),
         "mail_uid": str(config.mail.uid),
         "quota_code": str(config.policy.quota_code),
         "login_processes": str(LOGIN_PROCESSES),
@@ -223,13 +221,6 @@ def _check_dict(config: Config) -> None:
             raise ConfigError(f"dict.names: {name!r} is missing, and Dovecot is to use it")
     if config.server.sieve_dict and config.server.ports.sieve:
         raise ConfigError("server.sieve_dict: ManageSieve cannot write into the store: set server.ports.sieve = 0")
-
-
-def _shared_home(home: str, dovecot: DovecotLine) -> str:
-    """Spell [mail] home for the owner of a shared folder, as userdb spells it for ordinary addresses."""
-    for letter, name in _OWNER.items():
-        home = home.replace(f"%{letter}", f"%%{letter}" if dovecot == "2.3" else f"%{{{name}}}")
-    return home
 
 
 def _interface(address: str) -> str:
