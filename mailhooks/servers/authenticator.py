@@ -195,8 +195,8 @@ class Authenticator:
         """Find the credential that fits, without a worker, and tell whether it was verified before."""
         if attempt.keys is not None:
             return asked.proven(attempt.mechanism, attempt.keys) if attempt.proven else None, True
-        matched = asked.cached(self.cache, attempt.password, now)
-        return (asked.quick(attempt.password), False) if matched is None else (matched, True)
+        matched = asked.quick(attempt.password)  # first: it costs no more than asking the cache
+        return (asked.cached(self.cache, attempt.password, now), True) if matched is None else (matched, False)
 
     def _grant(self, attempt: Attempt, accepted: Accepted, now: float, *, is_known: bool) -> None:
         """Take note of a login at once; what is in the cache of verified credentials was rehashed then."""
