@@ -103,16 +103,35 @@ class ThrottleConfig:
     account_guesses: int = 50  # for one account from networks from which it did not log in lately
 
 
+def _no_texts() -> dict[str, str]:
+    return {}
+
+
 @dataclass(frozen=True)
 class PolicyConfig:
     """Which rules are asked, in which order, per policy_context."""
 
     smtp: tuple[str, ...] = ("recipient_access", "list_posting", "quota")  # mail from outside
-    submission: tuple[str, ...] = ("sender_ownership", "recipient_access", "list_posting", "quota")  # of users
-    end_of_message: tuple[str, ...] = ()  # asked once, when the whole message is there
+    submission: tuple[str, ...] = (
+        "sender_ownership",
+        "recipient_access",
+        "list_posting",
+        "quota",
+        "limits",
+    )  # of users
+    end_of_message: tuple[str, ...] = ("quota", "limits")  # asked once, when the whole message is there
     shadow: tuple[str, ...] = ()  # rules that are decided, counted and logged, not enforced
     quota_code: Literal[452, 552] = 552  # 452: the sender's server tries again for days
     null_sender: Literal["refuse", "allow"] = "refuse"  # MAIL FROM:<> by a logged-in user
+    limit_action: Literal["defer", "refuse"] = "defer"  # what goes over an outbound limit: 450, or 550
+    breaker_recipients: int = 1000  # an account that tries more within an hour looks stolen; 0: not asked
+    breaker_refused: float = 0.5  # share of refused recipients from which it does, once there are 20; 0: not asked
+    breaker_networks: int = 10  # client networks within an hour from which it does; 0: not asked
+    breaker_hours: float = 0.0  # until it may send again; 0: when an admin lifts it
+    flood_unknown: int = 50  # unknown recipients from a network within an hour, from which it hears 450
+    flood_session: int = 10  # the same in one session, which ends with 421
+    flood_share: float = 0.5  # of its recipients, that are unknown then
+    texts: Mapping[str, str] = field(default_factory=_no_texts)  # other words for refusals, by name (docs: policy)
 
 
 @dataclass(frozen=True)

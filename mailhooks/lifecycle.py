@@ -96,6 +96,8 @@ class Service:
             self._close(self.listening)
             raise
         self.renewal.start()
+        if self.rules is not None:
+            self.rules.start(self.reactor)
         if self.refresher is not None:
             self.refresher.start()
         if self.throttling is not None:
@@ -137,6 +139,8 @@ class Service:
             self.refresher.stop()
         if self.throttling is not None:
             self.throttling.stop()
+        if self.rules is not None:
+            await self.rules.stop()
         if self.writer is not None:
             await self.writer.stop()
         if self.pool is not None:
@@ -173,16 +177,7 @@ class Service:
 
 def policy_settings(config: Config) -> Settings:
     """What the policy rules need of the configuration."""
-    policy = config.policy
-    return Settings(
-        smtp=policy.smtp,
-        submission=policy.submission,
-        end_of_message=policy.end_of_message,
-        shadow=policy.shadow,
-        quota_code=policy.quota_code,
-        null_sender=policy.null_sender,
-        delimiter=config.mail.recipient_delimiter,
-    )
+    return Settings.of(config.policy, delimiter=config.mail.recipient_delimiter)
 
 
 def read_token(config: Config) -> str:

@@ -109,7 +109,7 @@ class _Builder:
             return
         service = self._service
         try:
-            service.rules = Rules(policy_settings(self._config), service.store, self._counters)
+            service.rules = Rules(policy_settings(self._config), service.store, self._counters, writer=self._writer())
         except UnknownRule as error:
             raise ConfigError(f"[policy]: {error}") from error
         server = PolicyServer(self._reactor, self._counters.hooks["policy"], decide=service.rules.decide)

@@ -26,6 +26,7 @@ COMMANDS = {
     "alias": "alias",
     "sender": "sender",
     "relay": "relay",
+    "limit": "limit",
     "spam": "spam",
     "sieve": "sieve",
     "quota": "quota",

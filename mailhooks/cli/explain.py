@@ -53,19 +53,8 @@ def send(session: Session, login: str, sender: str) -> None:
 
 
 def _policy(config: Config) -> Policy:
-    settings = config.policy
     try:
-        return Policy(
-            Settings(
-                delimiter=config.mail.recipient_delimiter,
-                smtp=settings.smtp,
-                submission=settings.submission,
-                end_of_message=settings.end_of_message,
-                shadow=settings.shadow,
-                quota_code=settings.quota_code,
-                null_sender=settings.null_sender,
-            )
-        )
+        return Policy(Settings.of(config.policy, delimiter=config.mail.recipient_delimiter))
     except UnknownRule as error:
         raise BadInput(f"[policy]: {error}") from error
 

@@ -10,6 +10,7 @@ from mailhooks.address import display, render
 from mailhooks.cli import app_password, credentials
 from mailhooks.cli.errors import BadInput, say
 from mailhooks.cli.kick import kick
+from mailhooks.cli.limit import used
 from mailhooks.cli.output import Formats, Row, details, json_option, listing, size, when
 from mailhooks.cli.owner import root_again
 from mailhooks.cli.removal import homes_of, removing
@@ -177,5 +178,7 @@ def _details(store: Store, mailbox: Mailbox) -> Row:
         "last_login": {login.service: when(login.at) for login in store.last_logins(mailbox.address)},
         "named_by": list(store.aliases_naming(mailbox.address)),
         "sends_as": list(store.senders_granted(mailbox.address)),
+        "limits": {row["limit"]: f"{row['used']} used" for row in used(store, mailbox.address)},
+        "suspended": suspension.reason if (suspension := store.suspension(mailbox.address)) else None,
         "app_passwords": [app_password.row(each) for each in store.app_passwords(mailbox.address)],
     }

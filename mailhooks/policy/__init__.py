@@ -6,10 +6,11 @@ Rules
     skip Postfix's later checks. A rule in shadow mode is decided and reported, and its objection is not enforced.
     ``Unavailable`` passes through: the server says DEFER_IF_PERMIT.
 
-A rule is one file with ``bind(settings, facts) -> rule(request, store, now)`` and one line in ``RULES``.
+A rule is one file with ``bind(settings, facts) -> rule(request, store, now)`` and one line in ``RULES``. A rule only
+looks; what it must remember it is told by its ``watch``, after the decision of all rules: one line in ``WATCHES``.
 
 What it does not do
-    It neither caches nor counts nor logs; the server does, from the Decision.
+    It neither logs nor writes; the server does, from the Decision and the Memory.
 """
 
 from __future__ import annotations
@@ -18,9 +19,11 @@ import difflib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mailhooks.policy import list_posting, quota, recipient_access, sender_ownership
+from mailhooks.policy import breaker, flood, limits, list_posting, quota, recipient_access, sender_ownership
 from mailhooks.policy.facts import Facts
-from mailhooks.policy.settings import Bind, Rule, Settings
+from mailhooks.policy.memory import Memory
+from mailhooks.policy.settings import Bind, BindWatch, Rule, Settings, Watch
+from mailhooks.policy.texts import TEXTS
 from mailhooks.wire.policy import Action, Dunno
 
 if TYPE_CHECKING:
@@ -29,7 +32,18 @@ if TYPE_CHECKING:
     from mailhooks.store import Store
     from mailhooks.wire.policy import Request
 
-__all__ = ["CONTEXTS", "NO_OBJECTION", "RULES", "Decision", "Policy", "Rule", "Settings", "UnknownRule", "Verdict"]
+__all__ = [
+    "CONTEXTS",
+    "NO_OBJECTION",
+    "RULES",
+    "Decision",
+    "Memory",
+    "Policy",
+    "Rule",
+    "Settings",
+    "UnknownRule",
+    "Verdict",
+]
 
 CONTEXTS = ("smtp", "submission", "end-of-message")
 RULES: Mapping[str, Bind] = {
@@ -37,11 +51,20 @@ RULES: Mapping[str, Bind] = {
     "recipient_access": recipient_access.bind,
     "list_posting": list_posting.bind,
     "quota": quota.bind,
+    "limits": limits.bind,
+    "breaker": breaker.bind,
+    "flood": flood.bind,
+}
+WATCHES: Mapping[str, BindWatch] = {
+    "quota": quota.watch,
+    "limits": limits.watch,
+    "breaker": breaker.watch,
+    "flood": flood.watch,
 }
 
 
 class UnknownRule(LookupError):
-    """The configuration names a rule that does not exist; the text names the nearest one."""
+    """The configuration names a rule or a text that does not exist; the text names the nearest one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +89,22 @@ NO_OBJECTION = Decision(Dunno())  # one for all: it is the answer to nearly ever
 
 
 class Policy:
-    """The rules bound to their settings, once per process and thread. Raises ``UnknownRule``."""
+    """The rules bound to their settings, once per process and thread. Raises ``UnknownRule``.
 
-    def __init__(self, settings: Settings) -> None:
-        self._facts = Facts(settings.delimiter)
-        for name in (*settings.smtp, *settings.submission, *settings.end_of_message, *settings.shadow):
-            _check(name)
+    ``memory`` is what rules remember of earlier requests: one for all settings that a process has had.
+    """
+
+    def __init__(self, settings: Settings, memory: Memory | None = None) -> None:
+        self._facts = Facts(settings.delimiter, memory)
+        self._memory = self._facts.memory
+        used = (*settings.smtp, *settings.submission, *settings.end_of_message)
+        for name in (*used, *settings.shadow):
+            _check(name, RULES, "policy rule")
+        for name in settings.texts:
+            _check(name, TEXTS, "text")
+        self._watches: tuple[Watch, ...] = tuple(
+            watch(settings, self._facts) for name, watch in WATCHES.items() if name in used
+        )
         bound = {name: bind(settings, self._facts) for name, bind in RULES.items()}
         self._rules: dict[str, tuple[tuple[str, bool, Rule], ...]] = {
             context: tuple((name, name in settings.shadow, bound[name]) for name in names)
@@ -84,6 +117,15 @@ class Policy:
     def decide(self, request: Request, store: Store, now: float) -> Decision:
         """Ask the rules of the request's context until one objects."""
         self._facts.forget()
+        decision = self._decide(request, store, now)
+        accepted = not decision.rule
+        for watch in self._watches:
+            watch(request, store, now, accepted=accepted)
+        if self._memory.messages and request.state == "END-OF-MESSAGE":
+            self._memory.messages.pop(request.instance, None)
+        return decision
+
+    def _decide(self, request: Request, store: Store, now: float) -> Decision:
         shadowed: tuple[Verdict, ...] = ()
         for name, shadow, rule in self._rules.get(request.policy_context, self._default):
             action = rule(request, store, now)
@@ -98,12 +140,16 @@ class Policy:
     def trace(self, request: Request, store: Store, now: float) -> tuple[Verdict, ...]:
         """Ask every rule of the request's context, for a person who wants to know what each one says."""
         self._facts.forget()
+        self._facts.tracing = True
         rules = self._rules.get(request.policy_context, self._default)
-        return tuple(Verdict(name, rule(request, store, now), shadow) for name, shadow, rule in rules)
+        try:
+            return tuple(Verdict(name, rule(request, store, now), shadow) for name, shadow, rule in rules)
+        finally:
+            self._facts.tracing = False
 
 
-def _check(name: str) -> None:
-    if name not in RULES:
-        near = difflib.get_close_matches(name, RULES, 1, 0.4)
-        cure = f"did you mean {near[0]}?" if near else f"known here: {', '.join(RULES)}"
-        raise UnknownRule(f"there is no policy rule {name!r}: {cure}")
+def _check(name: str, known: Mapping[str, object], kind: str) -> None:
+    if name not in known:
+        near = difflib.get_close_matches(name, known, 1, 0.4)
+        cure = f"did you mean {near[0]}?" if near else f"known here: {', '.join(known)}"
+        raise UnknownRule(f"there is no {kind} {name!r}: {cure}")

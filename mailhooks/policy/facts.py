@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from mailhooks import recipients
 from mailhooks.address import fold
+from mailhooks.policy.memory import Memory
 from mailhooks.recipients import Resolution
 
 if TYPE_CHECKING:
@@ -15,10 +16,15 @@ if TYPE_CHECKING:
 
 
 class Facts:
-    """The memory of one decision; the frame clears it before each, so nothing outlives the store's snapshot."""
+    """The memory of one decision; the frame clears it before each, so nothing outlives the store's snapshot.
 
-    def __init__(self, delimiter: str) -> None:
+    ``memory`` is what outlives it. ``tracing``: somebody wants to know, and nothing is decided.
+    """
+
+    def __init__(self, delimiter: str, memory: Memory | None = None) -> None:
         self._delimiter = delimiter
+        self.memory = memory if memory is not None else Memory()
+        self.tracing = False
         self._recipient: Resolution | None = None
         self._account: Standing | None = None
 

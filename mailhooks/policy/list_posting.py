@@ -26,17 +26,17 @@ if TYPE_CHECKING:
 
 STATES = frozenset({"RCPT"})
 # X.7.2: "the sender is not authorized to send a message to the intended mailing list" (RFC 3463 section 3.8)
-REFUSALS = {
-    Posting.MEMBERS: Reject(550, "5.7.2", "only members of this list may post to it"),
-    Posting.DOMAIN: Reject(550, "5.7.2", "only senders of this list's own domain may post to it"),
-    Posting.MODERATORS: Reject(550, "5.7.2", "only moderators of this list may post to it"),
-    Posting.AUTHENTICATED: Reject(550, "5.7.2", "only users who have logged in here may post to this list"),
-}
+CODE, DSN = 550, "5.7.2"
 
 
 def bind(settings: Settings, facts: Facts) -> Rule:
-    """Bind the delimiter."""
+    """Bind the texts and the delimiter."""
     delimiter = settings.delimiter
+    refusals = {
+        posting: Reject(CODE, DSN, settings.text(f"list_{posting}"))
+        for posting in Posting
+        if posting is not Posting.ANYONE
+    }
 
     def rule(request: Request, store: Store, now: float) -> Action | None:  # noqa: ARG001 - every rule is called alike
         if request.state not in STATES:
@@ -50,7 +50,7 @@ def bind(settings: Settings, facts: Facts) -> Rule:
         poster = _Poster(store, request, delimiter)
         if poster.may_post(found.source, alias.posting):
             return None
-        return REFUSALS[alias.posting]
+        return refusals[alias.posting]
 
     return rule
 

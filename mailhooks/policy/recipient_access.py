@@ -20,44 +20,44 @@ if TYPE_CHECKING:
     from mailhooks.wire.policy import Action, Request
 
 STATES = frozenset({"RCPT", "VRFY"})
-TEXTS = {
-    State.SEND_ONLY: "this address only sends mail: nobody reads what is sent to it",
-    State.CLOSED: "this account is closed",
-}
-NOBODY = "nobody behind this address receives mail any more"
+NAMES = {State.SEND_ONLY: "send_only", State.CLOSED: "closed"}  # of the texts
 
 
 def bind(settings: Settings, facts: Facts) -> Rule:
-    """Bind the delimiter."""
+    """Bind the texts and the delimiter."""
     delimiter = settings.delimiter
+    texts = {state: settings.text(name) for state, name in NAMES.items()}
+    nobody = settings.text("nobody")
 
     def rule(request: Request, store: Store, now: float) -> Action | None:  # noqa: ARG001 - every rule is called alike
         if request.state not in STATES:
             return None
         account = facts.account(request, store)
         if account is not None:
-            return None if account.state.receives else _refusal(_text(account))
+            return None if account.state.receives else _refusal(_text(account, texts))
         found = facts.recipient(request, store)
-        return _of_alias(store, found, delimiter) if found.targets else None
+        return _of_alias(store, found, delimiter, texts, nobody) if found.targets else None
 
     return rule
 
 
-def _of_alias(store: Store, found: recipients.Resolution, delimiter: str) -> Action | None:
+def _of_alias(
+    store: Store, found: recipients.Resolution, delimiter: str, words: dict[State, str], nobody: str
+) -> Action | None:
     """Refuse an alias of which all accounts are silent; a text on which they agree is theirs to say."""
     texts: set[str] = set()
     for leaf in recipients.leaves(store, found.source, delimiter):
         if leaf.outside or (leaf.account is not None and leaf.account.state.receives):
             return None
         if leaf.account is not None:
-            texts.add(_text(leaf.account))
+            texts.add(_text(leaf.account, words))
     if not texts:
         return None  # nobody at all: virtual_alias_maps does not know the address, so Postfix refuses it
-    return _refusal(texts.pop() if len(texts) == 1 else NOBODY)
+    return _refusal(texts.pop() if len(texts) == 1 else nobody)
 
 
-def _text(account: Standing) -> str:
-    return account.reason or TEXTS[account.state]
+def _text(account: Standing, words: dict[State, str]) -> str:
+    return account.reason or words[account.state]
 
 
 def _refusal(text: str) -> Action:

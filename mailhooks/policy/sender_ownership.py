@@ -19,15 +19,14 @@ if TYPE_CHECKING:
     from mailhooks.wire.policy import Action, Request
 
 STATES = frozenset({"MAIL", "RCPT", "DATA", "END-OF-MESSAGE"})  # earlier there is no sender yet, and VRFY has none
-NOT_YOURS = Reject(553, "5.7.1", "this is not your sender address: use your own, or ask to be granted this one")
-NULL_SENDER = Reject(553, "5.7.1", "a user who has logged in does not send with an empty sender: use your own address")
-NO_ACCOUNT = Reject(550, "5.7.1", "the account that you logged in with does not exist any more")
-MAY_NOT_SEND = "this account may not send mail"
 
 
 def bind(settings: Settings, facts: Facts) -> Rule:  # noqa: ARG001 - every rule is bound alike
-    """Bind what is said to the null sender, and the delimiter."""
-    null_sender = NULL_SENDER if settings.null_sender == "refuse" else None
+    """Bind the texts, what is said to the null sender, and the delimiter."""
+    not_yours = Reject(553, "5.7.1", settings.text("not_yours"))
+    no_account = Reject(550, "5.7.1", settings.text("no_account"))
+    may_not_send = settings.text("may_not_send")
+    null_sender = Reject(553, "5.7.1", settings.text("null_sender")) if settings.null_sender == "refuse" else None
     delimiter = settings.delimiter
 
     def rule(request: Request, store: Store, now: float) -> Action | None:  # noqa: ARG001 - every rule is called alike
@@ -36,20 +35,20 @@ def bind(settings: Settings, facts: Facts) -> Rule:  # noqa: ARG001 - every rule
         login = fold(request.sasl_username)
         state = store.state(login) if login is not None else None
         if login is None or state is None:
-            return NO_ACCOUNT
+            return no_account
         if not state.sends:
-            return _may_not_send(store, login)
+            return _may_not_send(store, login, may_not_send)
         if not request.sender:
             return null_sender
         # Nearly always the sender is the login, letter for letter.
         sender = login if request.sender == request.sasl_username else fold(request.sender)
         if sender is None or not senders.owns(store, login, sender, delimiter):
-            return NOT_YOURS
+            return not_yours
         return None
 
     return rule
 
 
-def _may_not_send(store: Store, login: str) -> Action:
+def _may_not_send(store: Store, login: str, text: str) -> Action:
     account = store.standing(login)
-    return Reject(550, "5.7.1", (account.reason if account is not None else "") or MAY_NOT_SEND)
+    return Reject(550, "5.7.1", (account.reason if account is not None else "") or text)

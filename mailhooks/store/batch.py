@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mailhooks.store.dict_writes import DictWrites
+from mailhooks.store.sending import SendingBatch
 from mailhooks.store.throttling import ThrottleBatch
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from mailhooks.store.reads import Reads
 
 
-class Batch(DictWrites, ThrottleBatch):
+class Batch(DictWrites, ThrottleBatch, SendingBatch):
     """What can be written without changing the directory; made by ``Store.batch``. Addresses are canonical."""
 
     def __init__(self, store: Reads, run: Callable[..., sqlite3.Cursor], now: float) -> None:

@@ -4,12 +4,20 @@ from __future__ import annotations
 
 from mailhooks.store.domain_changes import DomainChanges
 from mailhooks.store.other_changes import AppPasswordChanges, PreferenceChanges, RelayChanges, SenderChanges
+from mailhooks.store.sending import SendingChanges
 from mailhooks.store.sieve_changes import SieveChanges
 from mailhooks.store.throttling import ThrottleChanges
 
 
 class Change(
-    DomainChanges, AppPasswordChanges, SenderChanges, RelayChanges, PreferenceChanges, SieveChanges, ThrottleChanges
+    DomainChanges,
+    AppPasswordChanges,
+    SenderChanges,
+    RelayChanges,
+    PreferenceChanges,
+    SieveChanges,
+    ThrottleChanges,
+    SendingChanges,
 ):
     """What can be written; made by ``Store.change``.
 

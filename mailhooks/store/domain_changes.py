@@ -68,6 +68,7 @@ class DomainChanges(MailboxChanges, AliasChanges):
     def _drop_domain(self, name: str) -> None:
         domain = self._require_domain(name)
         self._run("DELETE FROM preference WHERE scope = ?", (f"@{name}",))
+        self._run("DELETE FROM send_limit WHERE scope = ?", (f"@{name}",))
         self._run("DELETE FROM send_grant WHERE sender = ?", (f"@{name}",))
         self._run("DELETE FROM domain WHERE name = ?", (name,))
         self._hosted.clear()

@@ -186,6 +186,8 @@ class MailboxChanges(AliasChanges):
         self._run("DELETE FROM send_grant WHERE sender = ?", (address,))
         self._run("DELETE FROM preference WHERE scope = ?", (address,))
         self._run("DELETE FROM share WHERE reader = ?", (f"user/{address}",))
+        self._run("DELETE FROM send_limit WHERE scope = ?", (address,))
+        self._run("DELETE FROM send_use WHERE key = ?", (f"user {address}",))
         self._run("DELETE FROM mailbox WHERE address = ?", (address,))  # what hangs on it goes by foreign keys
         self._tally["mailbox", state] -= 1
         if passwords:
@@ -201,6 +203,9 @@ class MailboxChanges(AliasChanges):
             raise NotFound(f"there is no mailbox {address}")
         return found
 
+    def _lift(self, address: str) -> bool:
+        return self._run("DELETE FROM suspension WHERE address = ?", (address,)).rowcount > 0
+
     def _end(self, until: float | None) -> float | None:
         if until is not None and until <= self._now:
             raise Refused("the end of the state lies in the past: expected a date to come")
@@ -208,6 +213,8 @@ class MailboxChanges(AliasChanges):
 
     def _write_mailbox(self, old: Mailbox, columns: dict[str, str | float | None]) -> None:
         before = self._run("SELECT state FROM mailbox WHERE address = ?", (old.address,)).fetchone()[0]
+        if columns.get("state") == State.ACTIVE:
+            self._lift(old.address)  # it may send again, whatever had it suspended
         sets = ", ".join(f"{column} = ?" for column in columns)  # names from set_mailbox, never from outside
         self._run(f"UPDATE mailbox SET {sets} WHERE address = ?", (*columns.values(), old.address))  # noqa: S608
         after = str(columns.get("state", before))

@@ -19,6 +19,7 @@ from mailhooks.store.change import Change
 from mailhooks.store.errors import Unavailable
 from mailhooks.store.keyfile import KeyFile
 from mailhooks.store.listings import Listings
+from mailhooks.store.sending import SendingReads
 from mailhooks.store.sqlite import Database
 from mailhooks.store.throttling import ThrottleReads
 from mailhooks.store.url import sqlite_path
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 BUSY_SECONDS = 5.0  # how long a write waits for another's: the time limit of a lookup
 
 
-class Store(Listings, ThrottleReads):
+class Store(Listings, ThrottleReads, SendingReads):
     """One handle on the store, for one thread."""
 
     def __init__(
