@@ -130,15 +130,15 @@ class Throttle:
         is_known = self.is_known(account, place, now)
         limit = settings.pair_guesses * (settings.known_factor if is_known else 1)
         scope = None
-        if _exceeds(self._pairs, narrow, limit, now) or _exceeds(self._pairs, wide, limit * factor, now):
+        if self._pairs.reaches(narrow, limit, now) or self._pairs.reaches(wide, limit * factor, now):
             scope = Scope.PAIR
         elif is_known:
             return None
-        elif _exceeds(self._networks, network, settings.network_guesses, now) or _exceeds(
-            self._networks, around, settings.network_guesses * factor, now
+        elif self._networks.reaches(network, settings.network_guesses, now) or self._networks.reaches(
+            around, settings.network_guesses * factor, now
         ):
             scope = Scope.NETWORK
-        elif _exceeds(self._accounts, everywhere, settings.account_guesses, now) and not self._came_again(
+        elif self._accounts.reaches(everywhere, settings.account_guesses, now) and not self._came_again(
             account, place, password, now
         ):
             scope = Scope.ACCOUNT
@@ -153,7 +153,7 @@ class Throttle:
         digest = self._digest(account, password)
         is_known = self.is_known(account, place, now)
         everywhere = self._accounts.get((account, ""))
-        is_attack = not is_known and _exceeds(self._accounts, everywhere, self.settings.account_guesses, now)
+        is_attack = not is_known and self._accounts.reaches(everywhere, self.settings.account_guesses, now)
         counted = [
             key
             for key in [(account, network) for network in place.networks]
@@ -297,7 +297,3 @@ class Throttle:
         if not network:
             return self._accounts
         return self._pairs if account else self._networks
-
-
-def _exceeds(table: Table, record: Record | None, limit: float, now: float) -> bool:
-    return record is not None and table.guesses(record, now) >= limit

@@ -72,9 +72,13 @@ class Table:
         """Return how many guesses a record counts now."""
         return math.exp2(min(64.0, (record.falls_at - now) / self.half_life))
 
+    def reaches(self, record: Record | None, limit: float, now: float) -> bool:
+        """Tell whether a record counts ``limit`` guesses, to the nearest whole one: the first fade from the start."""
+        return record is not None and self.guesses(record, now) >= limit - 0.5
+
     def falls_below(self, record: Record, limit: float) -> float:
-        """Return the instant at which a record will count less than ``limit``."""
-        return record.falls_at - self.half_life * log2(limit)
+        """Return the instant at which a record will not reach ``limit`` any more."""
+        return record.falls_at - self.half_life * log2(limit - 0.5)
 
     def make(self, key: Key) -> Record:
         """Return the record of a key; a new one at need."""
@@ -96,9 +100,9 @@ class Table:
         self._set(key, record, now + self.half_life * log2(guesses) if guesses > 0.01 else -inf)  # noqa: PLR2004
 
     def hold(self, key: Key, limit: float, until: float) -> None:
-        """Have a record count ``limit`` guesses or more until an instant."""
+        """Have a record reach ``limit`` until an instant at least."""
         record = self.make(key)
-        self._set(key, record, max(record.falls_at, until + self.half_life * log2(limit)))
+        self._set(key, record, max(record.falls_at, until + self.half_life * log2(limit - 0.5)))
 
     def load(self, key: Key, record: Record) -> None:
         """Take a record that was kept on disk."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import queue
+import time
 from base64 import b64encode
 
 from twisted.internet.task import Clock
@@ -15,7 +16,9 @@ from mailhooks.servers.auth_master import AuthMasterServer
 from mailhooks.servers.authenticator import Authenticator, AuthSettings
 from mailhooks.servers.dict import DictServer
 from mailhooks.servers.pending import PendingLogins
+from mailhooks.servers.throttling import Throttling
 from mailhooks.store import Store
+from mailhooks.throttle import LOOPBACK
 from mailhooks.userdb import MailSettings
 from mailhooks.workers import HashPool, Writer
 
@@ -70,7 +73,7 @@ class Client:
 class Scene:
     """All auth servers and the dict over one store."""
 
-    def __init__(self, store, store_url, key_file, *, threads=1, queue_limit=10, **settings):
+    def __init__(self, store, store_url, key_file, *, threads=1, queue_limit=10, throttle=None, **settings):
         self.store = store
         self.clock = ThreadClock()
         self.counters = Counters()
@@ -78,6 +81,16 @@ class Scene:
         self.writer = Writer(self.clock, lambda: Store(store_url, key_file=key_file), store)
         self.pending = PendingLogins()
         self.cache = VerifiedCache(100, 300.0)
+        self.throttling = throttle and Throttling(
+            self.clock,
+            self.counters,
+            store=store,
+            writer=self.writer,
+            settings=throttle,
+            allow=["198.18.0.0/15"],
+            shared=lambda: LOOPBACK,
+            now=self.now,
+        )
         self.authenticator = Authenticator(
             self.clock,
             self.counters,
@@ -86,6 +99,8 @@ class Scene:
             writer=self.writer,
             cache=self.cache,
             settings=AuthSettings(**{"rehash": False, **settings}),
+            throttling=self.throttling,
+            now=self.now,
         )
         self.login = self._auth("login", Outage.TEMP_FAIL)
         self.postfix = self._auth("postfix_auth", Outage.CLOSE)
@@ -101,6 +116,9 @@ class Scene:
             uids=(5000,),
         )
         self.dict = DictServer(self.clock, self.counters, store=store, writer=self.writer)
+
+    def now(self):
+        return time.time() + self.clock.seconds()
 
     def _auth(self, hook, outage):
         return AuthClientServer(

@@ -88,11 +88,10 @@ def test_a_mobile_owner_gets_in_from_a_new_network_at_the_second_try_while_10_00
     assert door.login(HOTEL, "the rihgt one") == "wrong"
     assert door.login(HOTEL, RIGHT) == "pair"
     assert door.login(HOME, RIGHT) == "account"
-    door.now += 30 * 60 + 1
-    assert door.login(HOTEL, RIGHT) == "account"
     door.now += 10
-    assert door.login(HOTEL, RIGHT) == "in"
     assert door.login(HOME, RIGHT) == "in"
+    door.now += 30 * 60
+    assert door.login(HOTEL, RIGHT) == "in"
 
 
 def test_a_botnet_that_knows_the_rules_has_three_guesses_a_day_from_each_address_and_cannot_keep_the_owner_out():
@@ -169,9 +168,7 @@ def test_a_million_addresses_cost_bounded_memory_and_do_not_flush_the_attacker()
 
     def flood(first, count):
         for number in range(first, first + count):
-            door.login(address_of(number), "x", f"u{number}@example1.com")
-            if number % 1000 == 0:
-                door.throttle.writes()
+            door.throttle.begin(f"u{number}@example1.com", address_of(number), "x", door.now)
 
     flood(0, 990_000)
     tracemalloc.start()

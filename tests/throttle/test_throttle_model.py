@@ -70,7 +70,9 @@ def test_guesses_fade_by_half_in_each_half_life():
         table.add(("a", "n"), 1, NOW)
     assert table.guesses(record, NOW) == pytest.approx(8)
     assert table.guesses(record, NOW + 200) == pytest.approx(2)
-    assert table.falls_below(record, 2) == pytest.approx(NOW + 200)
+    assert table.falls_below(record, 2.5) == pytest.approx(NOW + 200)
+    assert table.reaches(record, 2.5, NOW + 199)
+    assert not table.reaches(record, 2.5, NOW + 201)
 
 
 @given(st.lists(st.tuples(st.integers(0, 40), st.integers(0, 5)), max_size=300))
