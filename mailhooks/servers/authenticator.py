@@ -130,7 +130,9 @@ class Authenticator:
         now = self._now()
         asked = self._candidate(attempt, now)
         throttle = self._throttle
-        if throttle and (refusal := throttle.ask(asked.user, attempt.network, attempt.password, now)):
+        # A proof is another one each time: it cannot be asked for again, only whoever made it.
+        password = attempt.password if attempt.keys is None else ""
+        if throttle and (refusal := throttle.ask(asked.user, attempt.network, password, now)):
             return self._hold_off(Check(self, attempt, asked, later), refusal)
         matched, is_known = self._at_hand(attempt, asked, now)
         outcome: Outcome | None = None
