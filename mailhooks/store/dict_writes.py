@@ -25,6 +25,14 @@ class DictWrites:
         """Return the sizes of all attributes of an account, with what this batch wrote so far."""
         return self._store.attribute_sizes(address)
 
+    def attribute(self, address: str, key: str) -> str | None:
+        """Return an attribute of a folder, with what this batch wrote so far."""
+        return self._store.attribute(address, key)
+
+    def owners_sharing_with(self, reader: str) -> list[str]:
+        """Return who shares folders with a reader, with what this batch wrote so far."""
+        return self._store.owners_sharing_with(reader)
+
     def set_attribute(self, address: str, key: str, value: str) -> None:
         """Set an attribute of a folder of an account that is there."""
         self._run(_SET_ATTRIBUTE, (address, key, value))
