@@ -32,7 +32,7 @@ class Settings:
     patience: float = 3  # guesses at a pair before the failure delay grows, by half of itself with each
     longest_delay: float = 3  # times the failure delay
 
-    pairs: int = 65_536  # records kept: with 0.4 KB each, 35 MB when all are full
+    pairs: int = 65_536  # records kept: with 0.7 KB each, 65 MB when all are full
     networks: int = 16_384
     accounts: int = 16_384
     notes: int = 65_536  # logins remembered as written down
