@@ -25,7 +25,12 @@ def shared(networks: tuple[str, ...], proc: Path = Path("/proc/net")) -> tuple[s
     """
     found: list[str] = []
     for network in networks:
-        found += own(proc) if network == OWN else [str(ipaddress.ip_network(network))]
+        try:
+            found += own(proc) if network == OWN else [str(ipaddress.ip_network(network))]
+        except ValueError:
+            raise ValueError(
+                f"shared_networks: {network!r} is no network: expected one like 192.0.2.0/24 or 2001:db8::/32, or {OWN}"
+            ) from None
     return tuple(dict.fromkeys(found))
 
 

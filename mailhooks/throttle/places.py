@@ -51,13 +51,13 @@ class Places:
 
     def __init__(self, allow: Iterable[str] = (), shared: Iterable[str] = ()) -> None:
         """Take networks in CIDR notation. Raises ValueError for what is none."""
-        self._allow = tuple(ipaddress.ip_network(network) for network in allow)
+        self._allow = tuple(map(_parse, allow))
         self._places: OrderedDict[str | None, Place] = OrderedDict()
         self.share(shared)
 
     def share(self, networks: Iterable[str]) -> None:
         """Have these networks shared from now on. Raises ValueError for what is no network."""
-        self._shared = tuple(ipaddress.ip_network(network) for network in networks)
+        self._shared = tuple(map(_parse, networks))
         self._places.clear()
 
     def of(self, address: str | None) -> Place:
@@ -83,6 +83,13 @@ class Places:
         narrow, wide = (_network(ip, prefix) for prefix in _PREFIXES[ip.version])
         home = wide if ip.version == 4 else narrow  # noqa: PLR2004 - versions of IP
         return Place(narrow, wide, home, _WIDE_FACTORS[ip.version])
+
+
+def _parse(network: str) -> Network:
+    try:
+        return ipaddress.ip_network(network)
+    except ValueError:
+        raise ValueError(f"{network!r} is no network: expected one like 192.0.2.0/24 or 2001:db8::/32") from None
 
 
 def _network(ip: ipaddress.IPv4Address | ipaddress.IPv6Address, prefix: int) -> str:
