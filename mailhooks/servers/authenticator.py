@@ -146,11 +146,9 @@ class Authenticator:
         if self.waiting >= MAX_WAITING:
             return self.count(attempt, TEMPORARY)
         check = Check(self, attempt, asked, later)
-        if isinstance(outcome, Accepted):
-            check.audit(outcome)
-        elif isinstance(outcome, Refused):
+        if isinstance(outcome, Refused):
             check.refuse_at_once(outcome, is_guess=attempt.keys is not None)
-        elif not check.verify(self._pool):
+        elif not (check.audit(outcome) if isinstance(outcome, Accepted) else check.verify(self._pool)):
             return self.count(attempt, TEMPORARY)
         return check
 
@@ -332,12 +330,19 @@ class Check:
             self._guess = self._owner.begin(self.attempt, self._asked)
         self.refuse(refused, self._settle(refused))
 
-    def audit(self, accepted: Accepted) -> None:
-        """Answer when the login of a master user is in the audit log: without that, nobody is let in."""
-        self._wait(max(0.0, self._deadline - self._owner.clock.seconds()), TEMPORARY)
+    def audit(self, accepted: Accepted) -> bool:
+        """Answer when the login of a master user is in the audit log: without that, nobody is let in.
+
+        False when it cannot be written now.
+        """
         written = self._owner.audit(self.attempt, accepted)
+        if written.called:  # too many writes wait
+            written.addErrback(lambda _: None)
+            return False
+        self._wait(max(0.0, self._deadline - self._owner.clock.seconds()), TEMPORARY)
         written.addCallback(lambda _: self._answer(accepted) if self._timer is not None else None)
         written.addErrback(self._failed)
+        return True
 
     def hold_off(self, seconds: float) -> None:
         """Answer that the attempt is not checked, after a while."""
@@ -359,10 +364,10 @@ class Check:
         times = self._settle(outcome)
         if isinstance(outcome, Refused):
             self.refuse(outcome, times)
-        elif isinstance(outcome, Accepted) and outcome.master:
-            self.audit(outcome)
-        else:
+        elif not (isinstance(outcome, Accepted) and outcome.master):
             self._answer(outcome)
+        elif not self.audit(outcome):
+            self._answer(TEMPORARY)
 
     def _failed(self, failure: Failure) -> None:
         self._settle(TEMPORARY)

@@ -211,7 +211,7 @@ def test_the_number_of_checks_is_bounded(store, app):
     assert asked.verify("15") is None
 
 
-def test_an_expired_app_password_makes_room(store, store_url, app):
+def test_an_expired_app_password_makes_room(store_url, app):
     for number in range(15):
         app(f"app {number}", f"{{PLAIN}}{number:02}", expires=time.time() + 3600)
     later = Store(store_url, clock=lambda: time.time() + 7200)
