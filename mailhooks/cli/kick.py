@@ -32,12 +32,13 @@ def kick(config: Config, address: str) -> None:
         where = paths.layout(config)
     except ConfigError:  # no server was ever started with paths like these
         return
-    if not _runs(where.dovecot_base / "master.pid"):
+    configuration = where.dovecot_config / "dovecot.conf"
+    if not configuration.is_file() or not _runs(where.dovecot_base / "master.pid"):
         return
     if set("*?") & set(address):  # doveadm(1) takes a mask, which would fit others, and knows no escape
         say(f"open sessions of {address} go on: doveadm kick cannot name this user")
         return
-    command = ["doveadm", "-c", str(where.dovecot_config / "dovecot.conf"), "kick", address]
+    command = ["doveadm", "-c", str(configuration), "kick", address]
     try:
         done = subprocess.run(command, capture_output=True, stdin=subprocess.DEVNULL, timeout=SECONDS, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:
