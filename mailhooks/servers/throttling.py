@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from mailhooks.workers import Writer
 
 WRITE_SECONDS = 1.0
+LAST_WRITES = 100  # at the end: as many thousand rows as the tables can hold
 ADDRESSES_SECONDS = 60.0  # the machine's own addresses are read as often: it may get others while running
 LOG_SECONDS = 10.0  # one line for an address in this time
 LINES = 100  # of refusals in LOG_SECONDS; a botnet must not fill the disk
@@ -67,17 +68,19 @@ class Throttling:
         self._timers = [self._every(self.write), self._every(self._share)]
 
     def start(self) -> None:
-        """Begin to write what changes."""
+        """Begin to write what changes, once the store has been read."""
         for timer, seconds in zip(self._timers, (WRITE_SECONDS, ADDRESSES_SECONDS), strict=True):
             timer.start(seconds, now=False)
 
     def stop(self) -> None:
-        """Write for the last time; the writer finishes it before it ends."""
+        """Write all that is left; the writer finishes it before it ends."""
         for timer in self._timers:
             if timer.running:
                 timer.stop()
-        self._writing = False
-        self.write()
+        for _ in range(LAST_WRITES):
+            if not (writes := self.throttle.writes()):
+                break
+            self._save(writes)
 
     def renewed(self) -> None:
         """Follow the store, which has changed or come back: load from it, or forget what was cleared."""
@@ -97,10 +100,10 @@ class Throttling:
         if self._writing or self._loaded[0] < 0:
             return
         self.throttle.sweep(self._now())
-        writes = self.throttle.writes()
-        if not writes:
-            return
+        if writes := self.throttle.writes():
+            self._save(writes)
 
+    def _save(self, writes: Writes) -> None:
         def save(batch: Batch) -> None:
             batch.save_throttle(writes.rows, writes.gone)
             for account, network, at in writes.notes:

@@ -239,6 +239,15 @@ def test_what_is_not_written_in_an_outage_is_written_after_it(scene, login, stor
     assert found >= {"192.0.2.200/32", "192.0.2.0/24"}
 
 
+def test_the_end_writes_all_that_is_left(scene, store):
+    throttle = scene.throttling.throttle
+    for number in range(1200):
+        for word in "ab":
+            throttle.begin(f"user{number}@example1.com", "127.0.0.1", word, scene.now())
+    scene.throttling.stop()
+    scene.clock.wait_until(lambda: not throttle.writes() and len(store.throttle_rows()) == 2400)
+
+
 def test_an_idle_throttle_writes_nothing(scene):
     before = scene.writer.depth
     scene.throttling.write()
