@@ -24,8 +24,9 @@ from itertools import count
 from typing import TYPE_CHECKING, Any, Literal
 
 from mailhooks.passdb import Accepted, Reason, Refused
-from mailhooks.servers.authenticator import TEMPORARY, Attempt, Authenticator, Check, Outcome
+from mailhooks.servers.attempt import TEMPORARY, Attempt
 from mailhooks.servers.base import Connection, Server
+from mailhooks.servers.check import Check
 from mailhooks.servers.pending import Login, PendingLogins
 from mailhooks.wire import auth as wire
 from mailhooks.wire import sasl
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
     from twisted.internet.interfaces import IReactorTime
 
     from mailhooks.counters import Counters
+    from mailhooks.servers.attempt import Outcome
+    from mailhooks.servers.authenticator import Authenticator
 
 MAX_UNDER_WAY = 1000  # requests of one connection; a login process serves as many clients (client_limit)
 EXCHANGE_SECONDS = 150.0  # a client that has not answered its challenge by then may lose its place to another

@@ -1,0 +1,139 @@
+"""One attempt that is not answered at once: it waits for a worker, for its delay, or for the audit log.
+
+Whatever it waits for, it is answered within the time limit, once, unless nobody waits for it any more.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mailhooks.passdb import Accepted, Reason, Refused
+from mailhooks.servers.attempt import TEMPORARY, THROTTLED
+from mailhooks.store import Unavailable
+from mailhooks.workers import QueueFull, Stopped
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from twisted.internet.defer import Deferred
+    from twisted.internet.interfaces import IDelayedCall
+    from twisted.python.failure import Failure
+
+    from mailhooks.passdb import Candidate, Credential
+    from mailhooks.servers.attempt import Attempt, Outcome
+    from mailhooks.servers.authenticator import Authenticator
+    from mailhooks.throttle import Guess
+    from mailhooks.workers import HashPool
+
+
+class Check:
+    """One attempt on its way to ``later``, which is called once, or never if it is cancelled."""
+
+    def __init__(
+        self, owner: Authenticator, attempt: Attempt, asked: Candidate, later: Callable[[Outcome], None]
+    ) -> None:
+        self._owner = owner
+        self.attempt = attempt
+        self._asked = asked
+        self._guess: Guess | None = None  # what the throttle counted and will hear the end of
+        self._is_held_off = False
+        self._later = later
+        self._began = owner.clock.seconds()
+        self._deadline = self._began + owner.settings.limit
+        self._timer: IDelayedCall | None = None
+
+    def verify(self, pool: HashPool) -> bool:
+        """Start the slow check; False when too many wait already."""
+        try:
+            verified: Deferred[Credential | None] = pool.run(
+                self._asked.verify, self.attempt.password, label=self._asked.scheme
+            )
+        except QueueFull:
+            return False
+        self._guess = self._owner.begin(self.attempt, self._asked)
+        self._wait(self._owner.settings.limit, TEMPORARY)
+        verified.addCallback(self._verified)
+        verified.addErrback(self._failed)
+        return True
+
+    def refuse(self, refused: Refused, times: float = 1.0) -> None:
+        """Answer so many times the failure delay after the beginning, or at the time limit."""
+        until = min(self._began + self._owner.settings.failure_delay * times, self._deadline)
+        self._wait(max(0.0, until - self._owner.clock.seconds()), refused)
+
+    def refuse_at_once(self, refused: Refused, *, is_guess: bool) -> None:
+        """Refuse what needed no worker; a proof that does not fit is counted as a wrong password is."""
+        if is_guess:
+            self._guess = self._owner.begin(self.attempt, self._asked)
+        self.refuse(refused, self._settle(refused))
+
+    def audit(self, accepted: Accepted) -> bool:
+        """Answer when the login of a master user is in the audit log: without that, nobody is let in.
+
+        False when it cannot be written now.
+        """
+        written = self._owner.audit(self.attempt, accepted)
+        if written.called:  # too many writes wait
+            written.addErrback(lambda _: None)
+            return False
+        self._wait(max(0.0, self._deadline - self._owner.clock.seconds()), TEMPORARY)
+        written.addCallback(lambda _: self._answer(accepted) if self._timer is not None else None)
+        written.addErrback(self._failed)
+        return True
+
+    def hold_off(self, seconds: float) -> None:
+        """Answer that the attempt is not checked, after a while."""
+        self._is_held_off = True
+        self._owner.held_off += 1
+        self._wait(seconds, THROTTLED)
+
+    def cancel(self) -> None:
+        """Nobody waits for the answer any more; a password that is being checked is still counted."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._end()
+
+    def _verified(self, matched: Credential | None) -> None:
+        if self._timer is None:  # cancelled, or answered because the time was over
+            self._settle(Refused(Reason.CREDENTIALS) if matched is None else TEMPORARY)
+            return
+        outcome = self._owner.decide(self.attempt, self._asked, matched)
+        times = self._settle(outcome)
+        if isinstance(outcome, Refused):
+            self.refuse(outcome, times)
+        elif not (isinstance(outcome, Accepted) and outcome.master):
+            self._answer(outcome)
+        elif not self.audit(outcome):
+            self._answer(TEMPORARY)
+
+    def _failed(self, failure: Failure) -> None:
+        self._settle(TEMPORARY)
+        if self._timer is None:
+            return
+        if not isinstance(failure.value, Stopped | Unavailable):
+            self._owner.fault(failure)
+        self._answer(TEMPORARY)
+
+    def _wait(self, seconds: float, outcome: Outcome) -> None:
+        """Answer ``outcome`` unless another answer comes before."""
+        if self._timer is None:
+            self._owner.waiting += 1
+        else:
+            self._timer.cancel()
+        self._timer = self._owner.clock.callLater(seconds, self._answer, outcome)
+
+    def _answer(self, outcome: Outcome) -> None:
+        if self._timer is not None and self._timer.active():
+            self._timer.cancel()
+        self._end()
+        self._later(self._owner.count(self.attempt, outcome))
+
+    def _settle(self, outcome: Outcome) -> float:
+        guess, self._guess = self._guess, None
+        return self._owner.settle(self.attempt, guess, outcome)
+
+    def _end(self) -> None:
+        self._timer = None
+        self._owner.waiting -= 1
+        if self._is_held_off:
+            self._owner.held_off -= 1
