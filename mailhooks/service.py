@@ -214,7 +214,7 @@ class _Builder:
 
         settings, mail = self._config.dict, self._mail()
         try:
-            namespaces = dicts.chosen(settings.names, mail)
+            namespaces = dicts.chosen(("quota", *settings.names), mail)  # quota: readiness asks for it
         except ValueError as error:
             raise ConfigError(f"dict.names: {error}") from error
         server = DictServer(
