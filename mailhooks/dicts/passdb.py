@@ -77,7 +77,10 @@ class Passdb(Userdb):
         mailbox = store.mailbox(address) if address else None
         if mailbox is None or not _may(mailbox, service):
             return None
-        return json.dumps({"user": mailbox.address, "password": mailbox.password})
+        answer = {"user": mailbox.address, "password": mailbox.password}
+        if mailbox.networks:
+            answer["allow_nets"] = ",".join(mailbox.networks)
+        return json.dumps(answer)
 
 
 def _may(mailbox: Mailbox, service: str) -> bool:

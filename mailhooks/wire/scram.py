@@ -23,6 +23,7 @@ Keys = Callable[[str, str], str | None]
 
 NAMES = ("SCRAM-SHA-256", "SCRAM-SHA-1")  # the stronger first, as clients are to find them
 FLAGS = ("mutual-auth",)
+MAX_MESSAGE = 8192  # bytes: as long as Dovecot's login processes take; the nonce comes back in a line of 16,384
 
 _STRANGE = "a message that is no SCRAM of ours"
 
@@ -49,6 +50,8 @@ class Scram:
         """Take the client's first message, then its proof."""
         if data is None:
             return Challenge(b"")
+        if len(data) > MAX_MESSAGE:
+            return Rejected("a SCRAM message that is too long")
         try:
             message = data.decode()
         except UnicodeDecodeError:

@@ -71,6 +71,13 @@ def test_state_and_services_count_by_service(ask, store):
     assert ask(f"shared/passdb/imap/{BO}") is None
 
 
+def test_dovecot_is_told_the_networks_of_an_account(ask, store):
+    with store.change("test") as change:
+        change.set_mailbox(BO, networks=["192.0.2.0/24", "2001:db8::/32"])
+    store.renew()
+    assert ask(f"shared/passdb/{BO}")["allow_nets"] == "192.0.2.0/24,2001:db8::/32"
+
+
 @pytest.mark.usefixtures("ask")
 def test_everybody_is_listed_without_a_hash(store, served):
     rows = dict(served["passdb"].rows(store, "shared/userdb/", "*"))

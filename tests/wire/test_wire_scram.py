@@ -8,8 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scramp import ScramClient, ScramMechanism
 
+from mailhooks.wire.auth import challenge
+from mailhooks.wire.auth.shared import MAX_LINE
 from mailhooks.wire.sasl import Challenge, Proof, Rejected, Undecided
-from mailhooks.wire.scram import NAMES, Scram, mechanisms
+from mailhooks.wire.scram import MAX_MESSAGE, NAMES, Scram, mechanisms
 
 
 def keys_of(mechanism, password, salt, rounds=4096):
@@ -110,6 +112,14 @@ def test_a_first_message_that_is_none(first):
     scram = Scram("SCRAM-SHA-256", lambda *given: asked.append(given))
     assert isinstance(scram.step(first), Rejected)
     assert asked == []
+
+
+def test_a_long_nonce_fits_into_a_line_of_the_protocol_and_a_longer_one_is_none():
+    first = b"n,,n=user,r=" + b"x" * (MAX_MESSAGE - 12)
+    assert len(first) == MAX_MESSAGE
+    scram, _ = exchange("SCRAM-SHA-256")
+    assert len(challenge(2**32 - 1, scram.step(first).data)) <= MAX_LINE
+    assert isinstance(exchange("SCRAM-SHA-256")[0].step(first + b"x"), Rejected)
 
 
 def test_a_name_may_hold_what_the_grammar_needs():
