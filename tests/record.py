@@ -1,10 +1,12 @@
-"""Record what the real Dovecot says to mailhooks and hears from it, into tests/samples/: python tests/record.py
+"""Record what the real daemons say to mailhooks and hear from it, into tests/samples/: python tests/record.py
 
-Needs root and the Dovecot of Debian 12. Starts a private mailhooks and a private Dovecot below a temporary directory,
-with a proxy between them on each socket that writes down every line, runs each conversation below, and stops both.
+Needs root, and what the end-to-end scenarios need: Postfix and Dovecot of Debian 12 here, those of Debian 13 in the
+root that scripts/debian13-root makes. Of each generation it starts the server of the scenarios, puts a proxy in the
+place of each socket that writes down what passes, runs the conversations below, and stops all of it. With names of
+conversations behind it, only those are recorded.
 
-A sample is a text: ``@ socket number`` says which connection the lines behind it belong to, ``C>`` is Dovecot and
-``S>`` mailhooks; TAB and other control characters are written as Python writes them.
+A sample is a text: ``@ socket number`` says which connection the lines behind it belong to, ``C>`` is the stock daemon
+and ``S>`` mailhooks; TAB and other control characters are written as Python writes them.
 """
 
 from __future__ import annotations
@@ -12,260 +14,291 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import imaplib
-import os
 import poplib
-import shutil
+import re
 import smtplib
-import socket
-import subprocess
 import sys
-import tempfile
 import time
-from base64 import b64encode
 from pathlib import Path
 
-from mailhooks.passwords import hash_password
-from mailhooks.store import open_store
+sys.path.insert(0, str(Path(__file__).parent / "e2e"))
+
+from machine import machines
+from own_auth import own_auth
+from server import Server, message, trusting
+from sieve import ManageSieve
 
 SAMPLES = Path(__file__).parent / "samples"
-SOCKETS = ("login", "auth-master", "auth-userdb", "dict")
-USER, PASSWORD, UNKNOWN = "bo@ex.test", "secret", "nobody@ex.test"
-MAIL_UID = 5000
-QUIET_SECONDS = 0.4  # a conversation is over when nobody has said anything for so long
+DOVECOT = {name: f"run/mailhooks/{name}" for name in ("login", "auth-master", "auth-userdb", "dict")}
+POSTFIX = {name: f"var/spool/postfix/mailhooks/{name}" for name in ("socketmap", "policy", "auth")}
+GENERATIONS = {"here": ("2.3", "3.7"), "debian13": ("2.4", "3.10")}
+# What the conversations are about; tests/servers/test_recorded_conversations.py has the same in its store.
+BO, AL, UNKNOWN, PASSWORD = "bo@ex.test", "al@ex.test", "nobody@ex.test", "secret"
+STRANGER = "joe@sender.test"
+SCRIPT = 'require ["fileinto", "mailbox"];\nfileinto :create "Sorted";\n'
+QUIET_SECONDS = 0.5  # a conversation is over when nobody has said anything for so long
+RELOAD_SECONDS = 1.0  # until the processes of before are gone, and their connections with them
+
+BASE = {"auth": {"rehash": False}, "server": {"spam_filter": False}, "server.ports": {"reinject": 0, "spamd": 0}}
+IN_DICT = {
+    "auth": BASE["auth"],
+    "server": {**BASE["server"], "sieve_dict": True, "metadata": True, "shared_folders": True},
+    "server.ports": {**BASE["server.ports"], "sieve": 0},
+    "dict": {"names": ["quota", "lastlogin", "sieve", "metadata", "acl", "passdb", "userdb"]},
+}
 
 
 class Recorder:
-    """Everything that passes, in its order."""
+    """Everything that passes between the daemons of one server and mailhooks, in its order."""
 
-    def __init__(self, root):
-        self.root = root
+    def __init__(self, server, versions):
+        self.server = server
+        self.dovecot, self.postfix = versions
         self.lines = []
         self.connections = 0
         self.last = 0.0
 
-    async def listen(self):
-        for name in SOCKETS:
-            path = self.root / "front" / name
-            await asyncio.start_unix_server(lambda r, w, name=name: self.relay(name, r, w), path)
-            path.chmod(0o666)
+    async def interpose(self):
+        """Take the place of each socket of mailhooks."""
+        for name, place in (DOVECOT | POSTFIX).items():
+            front = self.server.host(place)
+            back = front.rename(front.with_name(f"{name}.back"))
+            await asyncio.start_unix_server(lambda r, w, name=name, back=back: self.relay(name, back, r, w), front)
+            front.chmod(0o666)
 
-    async def relay(self, name, reader, writer):
+    async def relay(self, name, back, reader, writer):
         self.connections += 1
         label = f"@ {name} {self.connections}"
-        back_reader, back_writer = await asyncio.open_unix_connection(self.root / "back" / name)
+        read = netstring if name == "socketmap" else asyncio.StreamReader.readline
+        back_reader, back_writer = await asyncio.open_unix_connection(back)
         await asyncio.gather(
-            self.pass_on(label, "C>", reader, back_writer), self.pass_on(label, "S>", back_reader, writer)
+            self.pass_on(label, "C>", read, reader, back_writer), self.pass_on(label, "S>", read, back_reader, writer)
         )
 
-    async def pass_on(self, label, who, reader, writer):
-        with contextlib.suppress(ConnectionError, asyncio.CancelledError):
-            while line := await reader.readline():
+    async def pass_on(self, label, who, read, reader, writer):
+        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
+            while line := await read(reader):
                 self.last = time.monotonic()
-                self.lines.append((label, f"{who} {line[:-1].decode('latin-1').encode('unicode_escape').decode()}"))
+                self.lines.append((label, who, line))
                 writer.write(line)
                 await writer.drain()
         writer.close()
 
     async def record(self, name, what):
-        """Run one conversation and write its sample."""
+        """Run one conversation, from new processes on, and write its sample."""
+        version, hooks = (self.postfix, POSTFIX) if name.startswith("smtpd") else (self.dovecot, DOVECOT)
+        await asyncio.to_thread(self.reload)
         self.lines, self.connections = [], 0
         await asyncio.to_thread(what)
         while time.monotonic() - self.last < QUIET_SECONDS:  # noqa: ASYNC110 - nobody could tell when it is quiet
             await asyncio.sleep(QUIET_SECONDS / 4)
-        text, said = "", None
-        for label, line in self.lines:
-            text += f"{label}\n" * (label != said) + f"{line}\n"
-            said = label
-        text = text.replace(f"{self.root}/mail", "/var/mail")
-        (SAMPLES / "2.3" / f"{name}.txt").write_text(text)
-        print(name, len(self.lines), "lines")  # noqa: T201 - a script
+        text = said = ""
+        for label, who, line in self.lines:
+            if label.split()[1] in hooks:
+                shown = line.removesuffix(b"\n").decode("latin-1").encode("unicode_escape").decode()
+                text += f"{label}\n" * (label != said) + f"{who} {shown}".rstrip(" ") + "\n"
+                said = label
+        path = SAMPLES / version / f"{name}.txt"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(re.sub(rf"({self.server.host_root}|{self.server.root})(?=/)", "", text))
+        print(path.relative_to(SAMPLES), text.count("\n"), "lines")  # noqa: T201 - a script
+
+    def reload(self):
+        self.server.doveadm("reload")
+        config = f"{self.server.root}/run/mailhooks-stack/postfix"
+        self.server.machine.run("postfix", "-c", config, "reload")
+        time.sleep(RELOAD_SECONDS)
 
 
-class Dovecot:
-    """A private Dovecot 2.3, topology 3.A of protocols/dovecot.md: it has no auth process."""
-
-    def __init__(self, root):
-        self.root = root
-        self.ports = {name: free_port() for name in ("imap", "pop3", "sieve", "lmtp")}
-        self.file = root / "dovecot.conf"
-        self.file.write_text(self.configuration())
-        (root / "base").mkdir()
-        for link, name in (("auth-master", "auth-master"), ("auth-client", "login"), ("auth-login", "login")):
-            (root / "base" / link).symlink_to(root / "front" / name)
-
-    def configuration(self):
-        root, front = self.root, self.root / "front"
-        auth = ["login/login", "auth-login", "auth-client", "auth-userdb", "auth-master", "token-login/tokenlogin"]
-        listeners = "".join(f"  unix_listener {name} {{\n    mode = 0\n  }}\n" for name in auth)
-        logins = "".join(
-            f"service {service}-login {{\n  chroot =\n  executable = {service}-login {front}/login\n"
-            f"  inet_listener {protocol} {{\n    port = {self.ports[protocol]}\n  }}\n"
-            f"  inet_listener {protocol}s {{\n    port = 0\n  }}\n}}\n"
-            for service, protocol in (("imap", "imap"), ("pop3", "pop3"), ("managesieve", "sieve"))
-        )
-        return f"""
-base_dir = {root}/base
-state_dir = {root}/state
-log_path = {root}/dovecot.log
-listen = 127.0.0.1
-protocols = imap pop3 sieve lmtp
-ssl = no
-disable_plaintext_auth = no
-first_valid_uid = {MAIL_UID}
-auth_socket_path = {front}/auth-userdb
-service auth {{
-{listeners}}}
-{logins}service imap {{
-  executable = imap -a {front}/auth-master
-}}
-service pop3 {{
-  executable = pop3 -a {front}/auth-master
-}}
-service lmtp {{
-  service_count = 1
-  inet_listener lmtp {{
-    port = {self.ports["lmtp"]}
-  }}
-}}
-mail_location = maildir:~/Maildir
-mail_plugins = quota quota_clone
-protocol imap {{
-  mail_plugins = $mail_plugins imap_quota last_login
-}}
-plugin {{
-  quota = count:User quota
-  quota_vsizes = yes
-  quota_clone_dict = proxy:{front}/dict:quota
-  last_login_dict = proxy:{front}/dict:lastlogin
-  last_login_key = last-login/%s/%u
-}}
-"""
-
-    def doveadm(self, *arguments):
-        subprocess.run(["doveadm", "-c", self.file, *arguments], capture_output=True, check=False, timeout=30)
-
-    def imap(self, *, password=PASSWORD, user=USER, mechanism=""):
-        client = imaplib.IMAP4("127.0.0.1", self.ports["imap"])
-        answers = iter([user.encode(), password.encode()])
-        with contextlib.suppress(imaplib.IMAP4.error):
-            if mechanism == "PLAIN":
-                client.authenticate("PLAIN", lambda _: f"\0{user}\0{password}".encode())
-            elif mechanism == "LOGIN":
-                client.authenticate("LOGIN", lambda _: next(answers))
-            else:
-                client.login(user, password)
-                client.append("INBOX", None, None, b"Subject: hello\r\n\r\nhello\r\n")
-        client.logout()
-
-    def pop3(self):
-        client = poplib.POP3("127.0.0.1", self.ports["pop3"])
-        client.user(USER)
-        client.pass_(PASSWORD)
-        client.quit()
-
-    def sieve(self):
-        with socket.create_connection(("127.0.0.1", self.ports["sieve"])) as client, client.makefile("rwb") as stream:
-            while not stream.readline().startswith(b"OK"):
-                pass
-            stream.write(b'AUTHENTICATE "PLAIN" "%s"\r\n' % b64encode(f"\0{USER}\0{PASSWORD}".encode()))
-            stream.flush()
-            stream.readline()
-
-    def lmtp(self, user):
-        client = smtplib.LMTP("127.0.0.1", self.ports["lmtp"])
-        with contextlib.suppress(smtplib.SMTPException):
-            client.sendmail("", [user], b"Subject: hello\r\n\r\nhello\r\n")
-        client.quit()
+async def netstring(reader):
+    """Read one frame of socketmap; nothing at the end."""
+    size = await reader.readuntil(b":")
+    return size + await reader.readexactly(int(size[:-1]) + 1)
 
 
-def quota_dict(adm, where):
-    """What the 2.3 quota dict driver does, step by step."""
+# --- What people and admins do
+
+
+def imap(server, *, user=BO, password=PASSWORD, mechanism=""):
+    """Log in; let it fail."""
+    client = imaplib.IMAP4_SSL("127.0.0.1", server.port["imaps"], ssl_context=trusting(), timeout=60)
+    answers = iter([user.encode(), password.encode()])
+    with contextlib.suppress(imaplib.IMAP4.error):
+        if mechanism == "PLAIN":
+            client.authenticate("PLAIN", lambda _: f"\0{user}\0{password}".encode())
+        elif mechanism == "LOGIN":
+            client.authenticate("LOGIN", lambda _: next(answers))
+        else:
+            client.login(user, password)
+    return client
+
+
+def imap_append(server):
+    client = imap(server)
+    client.append("INBOX", None, None, b"Subject: hello\r\n\r\nhello\r\n")
+    client.logout()
+
+
+def imap_wrong_then_right(server):
+    client = imap(server, password="wrong")
+    client.login(BO, PASSWORD)
+    client.logout()
+
+
+def pop3(server):
+    client = poplib.POP3_SSL("127.0.0.1", server.port["pop3s"], context=trusting(), timeout=60)
+    client.user(BO)
+    client.pass_(PASSWORD)
+    client.quit()
+
+
+def sieve(server):
+    client = ManageSieve(server.port["sieve"])
+    client.login(BO, PASSWORD)
+    client.close()
+
+
+def lmtp(server, user):
+    client = smtplib.LMTP(str(server.host("var/spool/postfix/private/dovecot-lmtp")))
+    with contextlib.suppress(smtplib.SMTPException):
+        client.sendmail("", [user], b"Subject: hello\r\n\r\nhello\r\n")
+    client.quit()
+
+
+def metadata(server):
+    client = imap(server)
+    client.xatom("SETMETADATA", "INBOX", '(/private/comment "hello \\"w\\"" /shared/comment {3+}\r\na\tb)')
+    client.xatom("GETMETADATA", "INBOX", "(/private/comment /shared/comment)")
+    client.xatom("GETMETADATA", "(DEPTH infinity)", "INBOX", "(/private)")
+    client.xatom("SETMETADATA", "INBOX", "(/private/comment NIL)")
+    client.logout()
+
+
+def share(server):
+    client = imap(server)
+    client.create("Project")
+    client.setacl("Project", AL, "lr")
+    client.logout()
+    client = imap(server, user=AL)
+    client.list('""', '"*"')
+    client.logout()
+    client = imap(server)
+    client.deleteacl("Project", AL)
+    client.logout()
+
+
+def quota_dict(server, where):
+    """What the quota dict driver of 2.3 does, step by step."""
     key = "priv/quota/messages"
     for command, *more in (["set", "9"], ["get"], ["inc", "2"], ["get"], ["inc", "-99"], ["get"], ["inc", "1"]):
-        adm("dict", command, "-u", USER, where, key, *more)
-    adm("dict", "set", "-u", USER, where, "priv/quota/storage", "100")
+        server.doveadm("dict", command, "-u", BO, where, key, *more)
+    server.doveadm("dict", "set", "-u", BO, where, "priv/quota/storage", "100")
     for command, *path in (["iter", "priv/quota/"], ["iter", "-V", "-R", "priv/"], ["unset", key], ["get", key]):
-        *flags, key = path
-        adm("dict", command, *flags, "-u", USER, where, key)
+        *flags, last = path
+        server.doveadm("dict", command, *flags, "-u", BO, where, last)
 
 
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+def mail(client, *recipients, sender=STRANGER):
+    """Send one; recipients may be refused."""
+    with client, contextlib.suppress(smtplib.SMTPException):
+        client.send_message(message("hello", sender=sender), sender, recipients)
 
 
-def start_mailhooks(root):
-    """A store with one user, and ``mailhooks serve`` behind the proxy."""
-    url, key = f"sqlite:///{root}/mailhooks.db", root / "key"
-    store = open_store(url, key_file=key, create=True)
-    with store.change("record") as change:
-        change.add_domain("ex.test")
-        change.add_mailbox(USER, password=hash_password(PASSWORD), quota=1_000_000)
-    store.close()
-    listen = "".join(f'{name.replace("-", "_")} = ["unix:{root}/back/{name}:mode=0600"]\n' for name in SOCKETS)
-    off = "".join(f"{name} = []\n" for name in ("socketmap", "policy", "postfix_auth", "http"))
-    config = root / "mailhooks.toml"
-    config.write_text(
-        f'[store]\nurl = "{url}"\nkey_file = "{key}"\nsnapshot = "{root}/snapshot.db"\n'
-        f'[mail]\nhome = "{root}/mail/%d/%n"\n[spam]\npreferences = "{root}/spam/preferences.db"\n'
-        f"[listen]\n{listen}{off}"
-    )
-    return subprocess.Popen([sys.executable, "-m", "mailhooks", "--config", config, "serve"])
+def submit(server, *recipients, mechanism="PLAIN", password=PASSWORD, asked=False):
+    client = server.smtp("submission")
+    client.user, client.password = BO, password
+    with contextlib.suppress(smtplib.SMTPException):
+        client.auth(mechanism, getattr(client, f"auth_{mechanism.lower()}"), initial_response_ok=not asked)
+        mail(client, *recipients, sender=BO)
+    client.close()
 
 
-async def record_all(root, dovecot):
-    recorder = Recorder(root)
-    await recorder.listen()
-    daemon = await asyncio.create_subprocess_exec("dovecot", "-F", "-c", dovecot.file)
-    adm = dovecot.doveadm
-    try:
-        while not (root / "base" / "master").exists():  # noqa: ASYNC110 - Dovecot's own sign that it is up
-            await asyncio.sleep(0.1)
-        for name, what in {
-            "imap-login": dovecot.imap,
-            "imap-plain-asked": lambda: dovecot.imap(mechanism="PLAIN"),
-            "imap-login-mechanism": lambda: dovecot.imap(mechanism="LOGIN"),
-            "imap-wrong-password": lambda: dovecot.imap(password="wrong"),
-            "imap-unknown-user": lambda: dovecot.imap(user=UNKNOWN),
-            "pop3-login": dovecot.pop3,
-            "managesieve-login": dovecot.sieve,
-            "lmtp-delivery": lambda: dovecot.lmtp(USER),
-            "lmtp-unknown-user": lambda: dovecot.lmtp(UNKNOWN),
-            "doveadm-user": lambda: adm("user", USER),
-            "doveadm-user-all": lambda: adm("user", "*"),
-            "doveadm-user-unknown": lambda: adm("user", UNKNOWN),
-            "doveadm-auth-test": lambda: adm("auth", "test", USER, PASSWORD),
-            "doveadm-auth-test-wrong": lambda: adm("auth", "test", USER, "wrong"),
-            "doveadm-auth-lookup": lambda: adm("auth", "lookup", USER),
-            "doveadm-auth-login": lambda: adm("auth", "login", USER, PASSWORD),
-            "doveadm-auth-cache-flush": lambda: adm("auth", "cache", "flush", USER),
-            "doveadm-quota-get": lambda: adm("quota", "get", "-A"),
-            "doveadm-dict": lambda: quota_dict(adm, f"proxy:{root}/front/dict:quota"),
-        }.items():
-            await recorder.record(name, what)
-    finally:
-        daemon.terminate()
-        await daemon.wait()
+def conversations(server, dovecot):
+    """What is recorded with a server as mailhooks makes it."""
+    adm = server.doveadm
+    where = "quota_clone" if dovecot == "2.4" else f"proxy:{server.root}/run/mailhooks/dict:quota"
+    return {
+        "imap-login": lambda: imap_append(server),
+        "imap-plain-asked": lambda: imap(server, mechanism="PLAIN").logout(),
+        "imap-login-mechanism": lambda: imap(server, mechanism="LOGIN").logout(),
+        "imap-wrong-password": lambda: imap(server, password="wrong").logout(),
+        "imap-wrong-then-right": lambda: imap_wrong_then_right(server),
+        "imap-unknown-user": lambda: imap(server, user=UNKNOWN).logout(),
+        "pop3-login": lambda: pop3(server),
+        "managesieve-login": lambda: sieve(server),
+        "lmtp-delivery": lambda: lmtp(server, BO),
+        "lmtp-unknown-user": lambda: lmtp(server, UNKNOWN),
+        "doveadm-user": lambda: adm("user", BO),
+        "doveadm-user-all": lambda: adm("user", "*"),
+        "doveadm-user-unknown": lambda: adm("user", UNKNOWN),
+        "doveadm-auth-test": lambda: adm("auth", "test", BO, PASSWORD),
+        "doveadm-auth-test-wrong": lambda: adm("auth", "test", BO, "wrong"),
+        "doveadm-auth-lookup": lambda: adm("auth", "lookup", BO),
+        "doveadm-auth-login": lambda: adm("auth", "login", BO, PASSWORD),
+        "doveadm-auth-cache-flush": lambda: adm("auth", "cache", "flush", BO),
+        "doveadm-quota-get": lambda: adm("quota", "get", "-A"),
+        "doveadm-dict": lambda: quota_dict(server, where),
+        "smtpd-one-recipient": lambda: mail(server.smtp(), BO),
+        "smtpd-two-recipients": lambda: mail(server.smtp(), "Bo@Ex.test", "al+Ext@ex.test"),
+        "smtpd-list": lambda: mail(server.smtp(), "team@ex.test"),
+        "smtpd-quoted-recipient": lambda: mail(server.smtp(), '"a b"@ex.test'),
+        "smtpd-unknown-recipient": lambda: mail(server.smtp(), UNKNOWN),
+        "smtpd-null-sender": lambda: mail(server.smtp(), BO, sender=""),
+        "smtpd-plain": lambda: submit(server, AL),
+        "smtpd-login": lambda: submit(server, AL, BO, mechanism="LOGIN", asked=True),
+        "smtpd-plain-asked": lambda: submit(server, AL, asked=True),
+        "smtpd-wrong-password": lambda: submit(server, password="wrong"),
+    }
 
 
-def main():
-    root = Path(tempfile.mkdtemp(prefix="mailhooks-record-"))
-    root.chmod(0o755)
-    for name in ("front", "back", "mail", "state"):
-        (root / name).mkdir()
-    os.chown(root / "mail", MAIL_UID, MAIL_UID)
-    (SAMPLES / "2.3").mkdir(parents=True, exist_ok=True)
-    mailhooks = start_mailhooks(root)
-    try:
-        while not (root / "back" / "dict").exists():
-            time.sleep(0.1)
-        asyncio.run(record_all(root, Dovecot(root)))
-    finally:
-        mailhooks.terminate()
-        mailhooks.wait()
-        shutil.rmtree(root)
+def dict_conversations(server, _):
+    """What is recorded with all that Dovecot may keep in the dict."""
+    return {
+        "imap-metadata": lambda: metadata(server),
+        "imap-shared-folder": lambda: share(server),
+        "lmtp-sieve-dict": lambda: lmtp(server, BO),
+    }
+
+
+def own_auth_conversations(own):
+    """What Dovecot 2.3 asks when it keeps its own auth process, and its quota in the dict."""
+
+    def append():
+        client = own.imap(BO, PASSWORD)
+        client.append("INBOX", None, None, b"Subject: hello\r\n\r\nhello\r\n")
+        client.logout()
+
+    return {"auth-worker-login-and-quota-dict": append, "auth-worker-users": lambda: own.doveadm("user", "*")}
+
+
+def furnish(server):
+    """Make the accounts that the conversations are about."""
+    server.mailhooks("domain", "add", "ex.test")
+    for address in (BO, AL):
+        server.mailhooks("user", "add", address, "--quota", "1000000", "--hash-stdin", given=f"{{PLAIN}}{PASSWORD}\n")
+    server.mailhooks("alias", "add", "team@ex.test", BO, AL)
+    server.mailhooks("sieve", "put", BO, "mine", given=SCRIPT)
+
+
+async def record_all(machine, versions, only):
+    for settings, listed in ((BASE, conversations), (IN_DICT, dict_conversations)):
+        stack = contextlib.ExitStack()
+        try:
+            server = await asyncio.to_thread(stack.enter_context, Server(machine, settings, pop3=True))
+            await asyncio.to_thread(furnish, server)
+            recorder = Recorder(server, versions)
+            await recorder.interpose()
+            wanted = listed(server, recorder.dovecot)
+            if settings is IN_DICT and recorder.dovecot == "2.3":
+                own = await asyncio.to_thread(stack.enter_context, own_auth(server))
+                wanted = own_auth_conversations(own) | wanted
+            for name, what in wanted.items():
+                if not only or name in only:
+                    await recorder.record(name, what)
+        finally:
+            await asyncio.to_thread(stack.close)  # the daemons talk through us to the end
 
 
 if __name__ == "__main__":
-    main()
+    for name, versions in GENERATIONS.items():
+        asyncio.run(record_all(machines()[name], versions, sys.argv[1:]))

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
-from pathlib import Path
+import re
 
 import pytest
 from feeding import check, check_any, check_bounded, check_fault, cut, run
 from hypothesis import given
 from hypothesis import strategies as st
+from recordings import SAMPLES, read
 
 from mailhooks.wire.policy import (
     MAX_REQUEST_BYTES,
@@ -20,9 +21,15 @@ from mailhooks.wire.policy import (
     render_request,
 )
 
-SAMPLES = Path(__file__).parent.parent / "samples" / "policy"
-RCPT = (SAMPLES / "smtpd-rcpt-3.7.client").read_bytes()
-END_OF_MESSAGE = (SAMPLES / "smtpd-end-of-message-3.10.client").read_bytes()
+
+def recorded(sample, state):
+    """The first request of that state in a recording."""
+    asked = b"".join(each.data for each in read(SAMPLES / sample) if each.who == "C>" and each.hook == "policy")
+    return next(text + b"\n\n" for text in asked.split(b"\n\n") if f"protocol_state={state}\n".encode() in text)
+
+
+RCPT = recorded("3.7/smtpd-two-recipients.txt", "RCPT")
+END_OF_MESSAGE = recorded("3.10/smtpd-login.txt", "END-OF-MESSAGE")
 
 
 def test_rcpt_of_postfix_3_7():
@@ -30,13 +37,13 @@ def test_rcpt_of_postfix_3_7():
     assert len(request.attributes) == 29
     assert request.state == "RCPT"
     assert request.sender == "joe@sender.test"
-    assert request.recipient == "Alice@Example.com"
+    assert request.recipient == "Bo@Ex.test"
     assert request.recipient_count == 0
-    assert request.size == 1234
-    assert request.instance == "4dce.6b029497.a4673.0"
+    assert request.size == 174
+    assert re.fullmatch(r"[0-9a-f]+(\.[0-9a-f]+){3}", request.instance)
     assert request.queue_id == ""
     assert request.client_address == "127.0.0.1"
-    assert request.client_name == "unknown"
+    assert request.client_name == "localhost"
     assert request.helo_name == "client.test"
     assert request.sasl_username == ""
     assert request.sasl_method == ""
@@ -50,12 +57,21 @@ def test_end_of_message_of_postfix_3_10_has_two_attributes_more():
     (request,) = RequestParser().feed(END_OF_MESSAGE)
     assert len(request.attributes) == 31
     assert request.attributes["mail_version"] == "3.10.13"
+    assert request.attributes["compatibility_level"] == "3.6"
     assert (request.state, request.recipient, request.recipient_count) == ("END-OF-MESSAGE", "", 2)
-    assert (request.sasl_method, request.sasl_username) == ("LOGIN", "alice@example.com")
-    assert (request.queue_id, request.size) == ("A641322888E", 117)
+    assert (request.sasl_method, request.sasl_username) == ("LOGIN", "bo@ex.test")
+    assert request.queue_id
+    assert request.size > 0
     assert request.encryption_protocol == "TLSv1.3"
-    assert request.policy_context == "submission"
+    assert request.policy_context == "end-of-message"
     check(RequestParser, END_OF_MESSAGE, [request])
+
+
+@pytest.mark.parametrize("version", ["3.7", "3.10"])
+def test_end_of_message_names_the_recipient_only_when_it_is_one(version):
+    for sample, recipient, count in (("one-recipient", "bo@ex.test", 1), ("two-recipients", "", 2)):
+        (request,) = RequestParser().feed(recorded(f"{version}/smtpd-{sample}.txt", "END-OF-MESSAGE"))
+        assert (request.recipient, request.recipient_count) == (recipient, count)
 
 
 def test_two_requests_in_one_segment():
