@@ -129,7 +129,8 @@ def test_an_upgrade_applies_what_is_missing_once(store, store_url, monkeypatch):
     store.close()
     now = schemas.current()
     assert upgrade(store_url) == (now, now)
-    more = (*schemas.migrations(), (now + 1, "CREATE TABLE extra (a TEXT) STRICT;\nINSERT INTO extra VALUES ('x;y');\n"))
+    extra = "CREATE TABLE extra (a TEXT) STRICT;\nINSERT INTO extra VALUES ('x;y');\n"
+    more = (*schemas.migrations(), (now + 1, extra))
     monkeypatch.setattr(schemas, "migrations", lambda: more)
     handle = Store(store_url)
     handle.renew()
