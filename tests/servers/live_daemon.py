@@ -47,9 +47,11 @@ class Daemon:
     def fill(self):
         """Make the store with adam in it."""
         url = f"sqlite:///{self.directory}/mailhooks.db"
-        with open_store(url, key_file=self.directory / "key", create=True).change("test") as change:
+        store = open_store(url, key_file=self.directory / "key", create=True)
+        with store.change("test") as change:
             change.add_domain("example1.com")
             change.add_mailbox("adam@example1.com", password=passwords.hash_password("right"))
+        store.close()  # a handle left open would count as a user of the file
 
     def change(self, work):
         store = open_store(f"sqlite:///{self.directory}/mailhooks.db")
