@@ -1,8 +1,8 @@
 """How many messages wait in Postfix's queue: counted by ``up``, which is root, and told by ``serve``.
 
 The queue's directories are Postfix's own and nobody else may read them (postfix(1), ``queue_directory``), so that
-``up`` leaves the counts in a small file for the metrics of the daemon. A queue file is a name without a dot; the hashed queues
-keep them in directories of one letter (``hash_queue_names``).
+``up`` leaves the counts in a small file for the metrics of the daemon. A queue file is a name without a dot; the hashed
+queues keep them in directories of one letter (``hash_queue_names``).
 """
 
 from __future__ import annotations
