@@ -9,6 +9,7 @@ from mailhooks.dicts import NAMESPACES, chosen
 from mailhooks.servers.dict import DictConnection, DictServer
 from mailhooks.servers.listing import STEP
 from mailhooks.userdb import MailSettings
+from mailhooks.wire import dict as wire
 
 BO = "bo@example1.com"
 ALL = "I0\t0\tshared/userdb/\t*\n"
@@ -146,3 +147,14 @@ def test_metadata_as_dovecot_asks_for_it(scene):
     assert client.say(f"Lpriv/01/\t{BO}\nI9\t0\tpriv/01/\t{BO}\nLpriv/01/comment\t{BO}\n") == (
         'N\nOpriv/01/comment\t\n\nOhello"w\x01nmore\n'
     )
+
+
+def test_a_line_as_long_as_dovecot_sends_is_taken_whole(scene):
+    client = connect(scene, "metadata", MAIL_UID)
+    line = f"S1\tpriv/a\t{'x' * (wire.MAX_LINE - 10)}"
+    assert len(line) == wire.MAX_LINE
+    client.say(f"B1\t{BO}\n{line}\nC1\n")
+    scene.clock.wait_until(lambda: not client.protocol.pending)
+    assert client.heard() == "O1\n"
+    client.say(f"B2\t{BO}\n{line}x\n")
+    assert client.closed
