@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple
 
 from mailhooks.store import ledger, rows
@@ -221,8 +222,17 @@ class MailboxChanges(AliasChanges):
         if after != before:
             self._tally["mailbox", before] -= 1
             self._tally["mailbox", after] += 1
-        said = ", ".join(f"{column} {'none' if value is None else value}" for column, value in columns.items())
+        said = ", ".join(f"{column} {_said(column, value)}" for column, value in columns.items())
         self._record("user set", old.address, said)
+
+
+def _said(column: str, value: str | float | None) -> str:
+    """Spell a column out for the audit log, which people read."""
+    if column == "allow":
+        return "all" if value is None else str(value) or "none"
+    if column in ("until", "expires") and value is not None:
+        return datetime.fromtimestamp(float(value), UTC).isoformat(timespec="seconds")
+    return "none" if value is None else str(value)
 
 
 _ADD = (

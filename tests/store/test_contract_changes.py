@@ -6,7 +6,7 @@ import sqlite3
 
 import pytest
 
-from mailhooks.store import NotFound, Refused, State, open_store
+from mailhooks.store import NotFound, Refused, Service, State, open_store
 
 
 @pytest.fixture
@@ -209,6 +209,18 @@ def test_removing_an_alias_that_others_name_is_refused_unless_they_change_too(ho
         change.remove_alias("inner@example1.com")
         change.set_alias("outer@example1.com", targets=["bob@example1.com"])
     assert [each.source for each in hosted.aliases()] == ["outer@example1.com"]
+
+
+def test_the_audit_log_spells_out_services_and_dates(hosted):
+    with hosted.change("test") as change:
+        change.set_mailbox("adam@example1.com", allow=Service)
+        change.set_mailbox("bob@example1.com", allow=[])
+        change.set_mailbox("eve@example1.com", state=State.NO_SEND, until=4_102_444_800.0)
+    assert [entry.detail for entry in hosted.audit(3)] == [
+        "state no-send, reason , until 2100-01-01T00:00:00+00:00",
+        "allow none",
+        "allow all",
+    ]
 
 
 def test_the_audit_log_says_who_when_what_and_no_secret(store_url, key_file):
