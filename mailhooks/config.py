@@ -43,6 +43,7 @@ class MailConfig:
     uid: int = 5000  # owner of all mail, numeric: it needs no passwd entry
     gid: int = 5000  # its group
     home: str = "/var/mail/%d/%n"  # %d domain, %n local part, %u address
+    address_hold_days: float = 0.0  # until a removed address is given out again without --reuse
     recipient_delimiter: str = "+"  # as in Postfix; several characters each delimit
 
 

@@ -143,6 +143,8 @@ class _Builder:
             settings=AuthSettings(settings.failure_delay, rehash=settings.rehash, rules=self._logins()),
             throttling=service.throttling,
         )
+        if service.rules is not None:
+            authenticator.tell_policy = service.rules.memory.logged_in
         mechanisms = sasl.MECHANISMS
         if settings.scram:
             from mailhooks.wire import scram

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from mailhooks.address import display, render
-from mailhooks.cli.output import Row, details, json_option, listing
-from mailhooks.cli.session import Session, pass_session
-from mailhooks.cli.values import ADDRESS, DOMAIN, POSTING, SOURCE
+from mailhooks.cli.output import Row, details, json_option, listing, when
+from mailhooks.cli.session import Session, pass_session, reuse_option
+from mailhooks.cli.values import ADDRESS, DOMAIN, EXPIRY, POSTING, SOURCE
 from mailhooks.store import NotFound
 from mailhooks.store.model import Posting
 
@@ -32,12 +32,18 @@ def command() -> None:
 @click.argument("source", type=SOURCE)
 @click.argument("targets", metavar="TARGET...", type=ADDRESS, nargs=-1, required=True)
 @click.option("--posting", type=POSTING, default=Posting.ANYONE, show_default=True, help="Who may send to it.")
+@click.option("--expires", type=EXPIRY, help="When it is refused: a date, a time like 90d, or never.")
 @click.option("--keep-dangling", is_flag=True, help="Also take targets at domains hosted here that do not exist yet.")
+@reuse_option
 @pass_session
-def add(session: Session, source: str, targets: tuple[str, ...], posting: Posting, keep_dangling: bool) -> None:
+def add(session: Session, /, source: str, targets: tuple[str, ...], **given: Any) -> None:
     """Send what comes for SOURCE to each TARGET."""
+    expires, hold = given["expires"], 0.0 if given["reuse"] else session.hold
+    options = {name: given[name] for name in ("posting", "keep_dangling")}
     with session.changing() as change:
-        change.add_alias(render(source), map(render, targets), posting=posting, keep_dangling=keep_dangling)
+        change.add_alias(render(source), map(render, targets), hold=hold, **options)
+        if expires is not None:
+            change.set_alias(render(source), expires=expires)
 
 
 @command.command("list")
@@ -60,26 +66,25 @@ def show(session: Session, source: str, as_json: bool) -> None:
         alias = store.alias(source)
     if alias is None:
         raise NotFound(f"there is no alias {display(source)}")
-    details(_row(alias), as_json, _FORMATS)
+    details(_row(alias) | {"expires": when(alias.expires)}, as_json, _FORMATS)
 
 
 @command.command("set")
 @click.argument("source", type=SOURCE)
 @click.argument("targets", metavar="[TARGET...]", type=ADDRESS, nargs=-1)
 @click.option("--posting", type=POSTING, help="Who may send to it.")
+@click.option("--expires", type=EXPIRY, help="When it is refused: a date, a time like 90d, or never.")
 @click.option("--keep-dangling", is_flag=True, help="Also take targets at domains hosted here that do not exist yet.")
+@click.pass_context
 @pass_session
-def set_(session: Session, source: str, targets: tuple[str, ...], posting: Posting | None, keep_dangling: bool) -> None:
-    """Change an alias: all its targets, or who may send to it, or both."""
-    if not targets and posting is None:
-        raise click.UsageError("nothing to change: give targets or --posting")
+def set_(session: Session, ctx: click.Context, /, source: str, targets: tuple[str, ...], **given: Any) -> None:
+    """Change an alias: all its targets, who may send to it, when it ends."""
+    if ctx.get_parameter_source("expires") is click.core.ParameterSource.DEFAULT:
+        del given["expires"]
+    if not targets and given.get("posting") is None and "expires" not in given:
+        raise click.UsageError("nothing to change: give targets, --posting or --expires")
     with session.changing() as change:
-        change.set_alias(
-            render(source),
-            targets=[render(target) for target in targets] or None,
-            posting=posting,
-            keep_dangling=keep_dangling,
-        )
+        change.set_alias(render(source), targets=[render(target) for target in targets] or None, **given)
 
 
 @command.command()

@@ -52,6 +52,11 @@ class Session:
             return Path(store.snapshot).parent
         return sqlite_path(store.url).parent
 
+    @property
+    def hold(self) -> float:
+        """For how many seconds a removed address is not given out again."""
+        return self.config.mail.address_hold_days * 86_400
+
     @contextmanager
     def reading(self) -> Iterator[Store]:
         """Open the store to ask it. Raises Unavailable, also when there is none: asking never makes one."""
@@ -138,4 +143,5 @@ def who() -> str:
     return f"{behind} ({name})" if behind.isprintable() and behind else name
 
 
+reuse_option = click.option("--reuse", is_flag=True, help="Also when the address was removed lately.")
 pass_session = click.make_pass_decorator(Session)

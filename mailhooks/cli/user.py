@@ -14,8 +14,8 @@ from mailhooks.cli.limit import used
 from mailhooks.cli.output import Formats, Row, details, json_option, listing, size, when
 from mailhooks.cli.owner import root_again
 from mailhooks.cli.removal import homes_of, removing
-from mailhooks.cli.session import Session, pass_session
-from mailhooks.cli.values import ADDRESS, DOMAIN, LINE, MAILBOX_SIZE, NETWORKS_OR_ANY, SERVICES, STATE, UNTIL
+from mailhooks.cli.session import Session, pass_session, reuse_option
+from mailhooks.cli.values import ADDRESS, DOMAIN, EXPIRY, LINE, MAILBOX_SIZE, NETWORKS_OR_ANY, SERVICES, STATE, UNTIL
 from mailhooks.store import NotFound
 from mailhooks.store.model import Mailbox, Service, State
 
@@ -34,19 +34,21 @@ def command() -> None:
 @click.argument("address", type=ADDRESS)
 @click.option("--quota", type=MAILBOX_SIZE, help="500M, 1G, none, or default: the domain's (the default).")
 @click.option("--name", type=LINE, default="", help="The person's name.")
+@reuse_option
 @credentials.password_stdin
 @credentials.hash_stdin
 @credentials.generate
 @credentials.no_password
 @pass_session
-def add(session: Session, /, *, address: str, quota: int | None, name: str, **ways: bool) -> None:
+def add(session: Session, /, *, address: str, quota: int | None, name: str, reuse: bool, **ways: bool) -> None:
     """Make an account. Asks for a password on a terminal; an account without one only receives."""
     way = credentials.one_way(ways)
     auth = session.config.auth
     credential = credentials.take(way, minimum=auth.min_password_length, what=display(address), scram=auth.scram)
     homes = homes_of(session.config.mail)
     with session.changing() as change:
-        change.add_mailbox(render(address), name=name, quota=quota, password=credential.hash)
+        hold = 0.0 if reuse else session.hold
+        change.add_mailbox(render(address), name=name, quota=quota, password=credential.hash, hold=hold)
         change.set_scram(render(address), credential.scram)
         with root_again():
             old = homes.leftover(address)
@@ -92,6 +94,7 @@ def show(session: Session, address: str, as_json: bool) -> None:
 @click.option("--state", type=STATE, help="What the account may do.")
 @click.option("--reason", type=LINE, help="Why, as those hear it who are refused.")
 @click.option("--until", type=UNTIL, help="The day on which the account is active again, or none.")
+@click.option("--expires", type=EXPIRY, help="When the account is closed: a date, a time like 90d, or never.")
 @click.option("--allow", type=SERVICES, help="Services to log in to: imap,pop3,smtp,sieve, all or none.")
 @click.option("--networks", type=NETWORKS_OR_ANY, help="Log in only from these: 192.0.2.0/24,2001:db8::/32, or any.")
 @click.pass_context
@@ -171,6 +174,7 @@ def _details(store: Store, mailbox: Mailbox) -> Row:
         "quota_from": "domain" if mailbox.own_quota is None else "account",
         "reason": mailbox.reason,
         "until": when(mailbox.until),
+        "expires": when(mailbox.expires),
         "allow": [service for service in Service if service in mailbox.allow],
         "networks": list(mailbox.networks),
         "used": usage.storage if usage else None,

@@ -1,7 +1,7 @@
 """Refuse a recipient whose account does not receive, with the account's reason.
 
 It stands before Postfix's own check of unknown recipients, for which such an account exists. An alias is refused when
-there are accounts behind it and none of them receives.
+there are accounts behind it and none of them receives, and when it has expired itself.
 """
 
 from __future__ import annotations
@@ -9,10 +9,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mailhooks import recipients
-from mailhooks.store.model import State
+from mailhooks.store.model import EXPIRED, State
 from mailhooks.wire.policy import Reject
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from mailhooks.policy.facts import Facts
     from mailhooks.policy.settings import Rule, Settings
     from mailhooks.store import Store
@@ -27,22 +29,30 @@ def bind(settings: Settings, facts: Facts) -> Rule:
     """Bind the texts and the delimiter."""
     delimiter = settings.delimiter
     texts = {state: settings.text(name) for state, name in NAMES.items()}
-    nobody = settings.text("nobody")
+    nobody, expired = settings.text("nobody"), settings.text("expired")
 
-    def rule(request: Request, store: Store, now: float) -> Action | None:  # noqa: ARG001 - every rule is called alike
+    def said(account: Standing) -> str:
+        return expired if account.reason == EXPIRED else account.reason or texts[account.state]
+
+    def rule(request: Request, store: Store, now: float) -> Action | None:
         if request.state not in STATES:
             return None
         account = facts.account(request, store)
         if account is not None:
-            return None if account.state.receives else _refusal(_text(account, texts))
+            return None if account.state.receives else _refusal(said(account))
         found = facts.recipient(request, store)
-        return _of_alias(store, found, delimiter, texts, nobody) if found.targets else None
+        if not found.targets:
+            return None
+        end = store.alias_expires(found.source)
+        if end is not None and end <= now:
+            return _refusal(expired)
+        return _of_alias(store, found, delimiter, said, nobody)
 
     return rule
 
 
 def _of_alias(
-    store: Store, found: recipients.Resolution, delimiter: str, words: dict[State, str], nobody: str
+    store: Store, found: recipients.Resolution, delimiter: str, said: Callable[[Standing], str], nobody: str
 ) -> Action | None:
     """Refuse an alias of which all accounts are silent; a text on which they agree is theirs to say."""
     texts: set[str] = set()
@@ -50,14 +60,10 @@ def _of_alias(
         if leaf.outside or (leaf.account is not None and leaf.account.state.receives):
             return None
         if leaf.account is not None:
-            texts.add(_text(leaf.account, words))
+            texts.add(said(leaf.account))
     if not texts:
         return None  # nobody at all: virtual_alias_maps does not know the address, so Postfix refuses it
     return _refusal(texts.pop() if len(texts) == 1 else nobody)
-
-
-def _text(account: Standing, words: dict[State, str]) -> str:
-    return account.reason or words[account.state]
 
 
 def _refusal(text: str) -> Action:

@@ -1,6 +1,6 @@
 """Mail that was accepted and that Dovecot has not counted yet: it is held against the quota until it has.
 
-What a mailbox holds is told after each delivery; what it grew by since takes the oldest reservations away. A mail that
+What a mailbox holds is told after each delivery, and looked at every second: what it grew by takes mails away. A mail that
 never arrives there (bounced, forwarded by Sieve) is held for an hour at most.
 """
 
@@ -8,16 +8,19 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from mailhooks.policy.bounded import Bounded
 
 if TYPE_CHECKING:
+    from mailhooks.store import Store
     from mailhooks.store.model import Standing
 
 MAX_MAILBOXES = 10_000  # with mail under way
 MAX_HELD = 1000  # mails under way to one mailbox; more are held as one with the last
 HELD_SECONDS = 3600.0  # a mail that was not delivered by then waits in the queue, and is counted when it comes
+LOOKED_AT = 100  # mailboxes at once, about half a millisecond
 CHANGED_SHARE = 20  # delivered mail may be a 20th smaller than it came: line ends, headers that are taken away
 
 
@@ -25,7 +28,7 @@ CHANGED_SHARE = 20  # delivered mail may be a 20th smaller than it came: line en
 class _Held:
     storage: int  # what the mailbox held when this was last looked at
     total: int = 0
-    mails: deque[list[float]] = field(default_factory=deque)  # when accepted, bytes
+    mails: deque[tuple[float, int]] = field(default_factory=deque)  # when accepted, bytes
 
 
 class Reservations:
@@ -41,22 +44,34 @@ class Reservations:
             return 0
         grown = account.storage - held.storage
         held.storage = account.storage
-        mails = held.mails
-        if grown > 0:
-            grown += grown // CHANGED_SHARE + 1
-        while mails and (grown > 0 or mails[0][0] <= now - HELD_SECONDS):
-            taken = int(mails[0][1])
-            if mails[0][0] > now - HELD_SECONDS and grown < taken:
-                mails[0][1] -= grown
-                held.total -= grown
-                break
-            grown -= taken
-            held.total -= taken
-            mails.popleft()
-        if not mails:
+        if grown > 0 or held.mails[0][0] <= now - HELD_SECONDS:
+            self._settle(held, grown, now - HELD_SECONDS)
+        if not held.mails:
             del self._held[account.address]
             return 0
         return held.total
+
+    def look(self, store: Store, now: float) -> None:
+        """See what was delivered to some of the mailboxes, before its owner deletes it. Raises ``Unavailable``."""
+        for address in list(islice(self._held, LOOKED_AT)):
+            account = store.standing(address)
+            if account is None or account.quota is None:
+                del self._held[address]
+            elif self.reserved(account, now):
+                self._held.move_to_end(address)
+
+    def _settle(self, held: _Held, grown: int, oldest: float) -> None:
+        """Take away what is too old, and the mails that fit into what the mailbox grew by: each comes whole."""
+        left: deque[tuple[float, int]] = deque()
+        for at, size in held.mails:
+            if at <= oldest:
+                held.total -= size
+            elif 0 < size <= grown + max(grown, 0) // CHANGED_SHARE:
+                held.total -= size
+                grown -= size
+            else:
+                left.append((at, size))
+        held.mails = left
 
     def reserve(self, account: Standing, size: int, now: float) -> None:
         """Hold bytes for a mail that was just accepted."""
@@ -65,7 +80,8 @@ class Reservations:
         if held is None:
             held = self._held[account.address] = _Held(account.storage)
         if len(held.mails) < MAX_HELD:
-            held.mails.append([now, size])
+            held.mails.append((now, size))
         else:
-            held.mails[-1][1] += size
+            at, last = held.mails.pop()
+            held.mails.append((at, last + size))
         held.total += size

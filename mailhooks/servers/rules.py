@@ -7,11 +7,13 @@ looks stolen is suspended in the store, again every second until the store has t
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from mailhooks.policy import Memory, Policy
 from mailhooks.store import NotFound, Unavailable
@@ -20,7 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from twisted.internet.interfaces import IReactorTime
-    from twisted.python.failure import Failure
 
     from mailhooks.counters import Counters
     from mailhooks.policy import Settings
@@ -49,6 +50,7 @@ class Rules:
     ) -> None:
         self.memory = memory or Memory()
         self._writer = writer
+        self._writing: set[str] = set()  # accounts whose suspension is on its way to the store
         self._saver = LoopingCall(self._save)
         self._policy = Policy(settings, self.memory)
         self._store = store
@@ -111,26 +113,30 @@ class Rules:
         self.memory.trips.clear()
 
     def _suspend(self, trip: Trip) -> None:
-        if self._writer is None:
+        if self._writer is None or trip.address in self._writing:
             return
+        self._writing.add(trip.address)
 
         def write(change: Change) -> None:
             change.suspend(trip.address, trip.reason, trip.until)
 
         done = self._writer.change(write, who="policy")
-        done.addCallbacks(lambda _: self.memory.unwritten.pop(trip.address, None), self._not_suspended, (trip,))
+        done.addBoth(self._written, trip)
 
-    def _not_suspended(self, failure: Failure, trip: Trip) -> None:
-        """Try again with the next save; an account that is gone needs no suspension."""
-        if isinstance(failure.value, NotFound):
+    def _written(self, result: object, trip: Trip) -> None:
+        """Forget what the store knows; an account that is gone needs no suspension. The rest is tried again."""
+        self._writing.discard(trip.address)
+        if not isinstance(result, Failure) or isinstance(result.value, NotFound):
             self.memory.unwritten.pop(trip.address, None)
-        elif not isinstance(failure.value, Unavailable):
-            log.failure("policy: a suspension was not written", failure)
+        elif not isinstance(result.value, Unavailable):
+            log.failure("policy: a suspension was not written", result)
 
     def _save(self) -> Deferred[None]:
         """Write what the store does not know yet."""
         if self._writer is None:
             return succeed(None)
+        with suppress(Unavailable):
+            self.memory.reservations.look(self._store, self.memory.time())
         for trip in tuple(self.memory.unwritten.values()):
             self._suspend(trip)
         if not self.memory.unsaved:

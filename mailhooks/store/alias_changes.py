@@ -8,6 +8,7 @@ from mailhooks.address import split_extension
 from mailhooks.store import ledger
 from mailhooks.store.alias_graph import MAX_TARGETS, AliasGraph
 from mailhooks.store.errors import NotFound, Refused
+from mailhooks.store.ledger import UNSET, Unset
 from mailhooks.store.model import Alias, Posting
 
 if TYPE_CHECKING:
@@ -26,12 +27,22 @@ class AliasChanges(ledger.Ledger):
         self._new_targets: dict[str, tuple[str, ...]] = {}  # targets that must exist at the end
 
     def add_alias(
-        self, source: str, targets: Iterable[str], *, posting: Posting = Posting.ANYONE, keep_dangling: bool = False
+        self,
+        source: str,
+        targets: Iterable[str],
+        *,
+        posting: Posting = Posting.ANYONE,
+        keep_dangling: bool = False,
+        hold: float = 0.0,
     ) -> Alias:
-        """Make an alias, a list or a catch-all (``@domain``). Raises Refused, for targets at the end of the change."""
+        """Make an alias, a list or a catch-all (``@domain``). Raises Refused, for targets at the end of the change.
+
+        ``hold``: for so many seconds after its removal an address is not given out again.
+        """
         source = ledger.source(source)
         domain = source.rpartition("@")[2]
         self._require_hosted(domain)
+        self._take_up(source, hold)
         row = (source, domain, str(posting))
         if (
             self._run(
@@ -51,18 +62,20 @@ class AliasChanges(ledger.Ledger):
         *,
         targets: Iterable[str] | None = None,
         posting: Posting | None = None,
+        expires: float | Unset | None = UNSET,
         keep_dangling: bool = False,
     ) -> Alias:
-        """Change all targets of an alias, its posting rule, or both. Raises Refused, NotFound."""
+        """Change all targets of an alias, its posting rule, its end. Raises Refused, NotFound."""
         old = self._require_alias(source)
         chosen, rule = old.targets, posting or old.posting
         if targets is not None:
             self._run("DELETE FROM alias_target WHERE source = ?", (old.source,))
             chosen = self._write_targets(old.source, targets, keep_dangling=keep_dangling)
             self._recount(old, chosen)
-        self._run("UPDATE alias SET posting = ? WHERE source = ?", (str(rule), old.source))
+        end = old.expires if isinstance(expires, Unset) else expires
+        self._run("UPDATE alias SET posting = ?, expires = ? WHERE source = ?", (str(rule), end, old.source))
         self._record("alias set", old.source, _summary(chosen, rule))
-        return Alias(old.source, chosen, rule)
+        return Alias(old.source, chosen, rule, end)
 
     def remove_alias(self, source: str) -> None:
         """Remove an alias; refused while other aliases name it. Raises Refused, NotFound."""
@@ -103,6 +116,7 @@ class AliasChanges(ledger.Ledger):
     def _drop_alias(self, source: str) -> None:
         targets = self._store.alias_targets(source)
         self._run("DELETE FROM alias WHERE source = ?", (source,))
+        self._bury(source)
         self._touched.pop(source, None)
         self._new_targets.pop(source, None)
         self._tally["alias", kind(source, targets)] -= 1

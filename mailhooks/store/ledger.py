@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 import ipaddress
+import math
 import re
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
@@ -88,6 +89,19 @@ class Ledger:
 
     def _open_books(self) -> None:
         self._first_entry = int(self._run("SELECT COALESCE(MAX(id), 0) FROM audit").fetchone()[0])
+
+    def _bury(self, address: str) -> None:
+        """Remember that an address was removed."""
+        self._run("INSERT OR REPLACE INTO tombstone (address, at) VALUES (?, ?)", (address, self._now))
+
+    def _take_up(self, address: str, hold: float) -> None:
+        """Give an address out, also one that was removed, but not within ``hold`` seconds. Raises Refused."""
+        if hold > 0:
+            row = self._run("SELECT at FROM tombstone WHERE address = ?", (address,)).fetchone()
+            if row is not None and row[0] + hold > self._now:
+                days = math.ceil((row[0] + hold - self._now) / 86_400)
+                raise Refused(f"{address} was removed lately and is free in {days} days: --reuse gives it out now")
+        self._run("DELETE FROM tombstone WHERE address = ?", (address,))
 
     def _is_hosted(self, domain: str) -> bool:
         hosted = self._hosted.get(domain)

@@ -48,9 +48,9 @@ class Listings(Reads):
     def aliases(self, domain: str | None = None) -> Iterator[Alias]:
         """List the aliases, lists and catch-alls, of one domain or of all."""
         where, fixed = ("domain = ? AND", (domain,)) if domain is not None else ("", ())
-        sql = f"SELECT source, posting FROM alias WHERE {where} source > ? ORDER BY source"  # noqa: S608 - constants
-        for source, posting in self._pages(sql, ("",), 1, fixed):
-            yield Alias(source, self.alias_targets(source), Posting(posting))
+        sql = f"SELECT source, posting, expires FROM alias WHERE {where} source > ? ORDER BY source"  # noqa: S608 - constants
+        for source, posting, expires in self._pages(sql, ("",), 1, fixed):
+            yield Alias(source, self.alias_targets(source), Posting(posting), expires)
 
     def grants(self) -> Iterator[Grant]:
         """List who may send as whom, beyond what aliases give."""

@@ -50,10 +50,15 @@ class MailboxChanges(AliasChanges):
         password: str | None = None,
         state: State = State.ACTIVE,
         allow: Iterable[Service] = ALL_SERVICES,
+        hold: float = 0.0,
     ) -> Mailbox:
-        """Make an account; ``password`` is a hash, and without one it receives only. Raises Refused."""
+        """Make an account; ``password`` is a hash, and without one it receives only. Raises Refused.
+
+        ``hold``: for so many seconds after its removal an address is not given out again.
+        """
         allowed = frozenset(allow)
         row = self._new_row(NewMailbox(address, name, quota, password, state, allowed))
+        self._take_up(row[0], hold)
         if self._run(_ADD, row).rowcount == 0:
             raise Refused(f"the mailbox {row[0]} is there already")
         return Mailbox(row[0], name, state, allow=allowed, quota=quota or None, own_quota=quota, password=password)
@@ -80,6 +85,7 @@ class MailboxChanges(AliasChanges):
         until: float | Unset | None = UNSET,
         allow: Iterable[Service] | Unset = UNSET,
         networks: Iterable[str] | Unset = UNSET,
+        expires: float | Unset | None = UNSET,
     ) -> Mailbox:
         """Change what is given of an account; a new state forgets the old one's reason and end.
 
@@ -95,8 +101,8 @@ class MailboxChanges(AliasChanges):
             columns |= {"state": str(state), "reason": "", "until": None}
         if not isinstance(reason, Unset):
             columns["reason"] = ledger.line("reason", reason)
-        if not isinstance(until, Unset):
-            columns["until"] = self._end(until)
+        ends = {"until": until, "expires": expires}
+        columns |= {column: self._end(end) for column, end in ends.items() if not isinstance(end, Unset)}
         if not isinstance(allow, Unset):
             columns["allow"] = rows.services_column(allow)
         if not isinstance(networks, Unset):
@@ -187,6 +193,7 @@ class MailboxChanges(AliasChanges):
         self._run("DELETE FROM send_grant WHERE sender = ?", (address,))
         self._run("DELETE FROM preference WHERE scope = ?", (address,))
         self._run("DELETE FROM share WHERE reader = ?", (f"user/{address}",))
+        self._bury(address)
         self._run("DELETE FROM send_limit WHERE scope = ?", (address,))
         self._run("DELETE FROM send_use WHERE key = ?", (f"user {address}",))
         self._run("DELETE FROM mailbox WHERE address = ?", (address,))  # what hangs on it goes by foreign keys
@@ -209,7 +216,7 @@ class MailboxChanges(AliasChanges):
 
     def _end(self, until: float | None) -> float | None:
         if until is not None and until <= self._now:
-            raise Refused("the end of the state lies in the past: expected a date to come")
+            raise Refused("the end lies in the past: expected a date to come")
         return until
 
     def _write_mailbox(self, old: Mailbox, columns: dict[str, str | float | None]) -> None:

@@ -58,6 +58,9 @@ class Domain:
     quota: int | None = None  # default for its mailboxes, bytes; None: no limit
 
 
+EXPIRED = "this address has expired"  # the reason of an account that has, unless it has one of its own
+
+
 @dataclass(frozen=True, slots=True)
 class Mailbox:
     """An account. ``state`` is the state now: one with ``until`` in the past has become active again."""
@@ -72,6 +75,7 @@ class Mailbox:
     own_quota: int | None = None  # None: takes the domain's; 0: explicitly no limit
     password: str | None = field(default=None, repr=False)  # "{SCHEME}hash"; None: receives only
     networks: tuple[str, ...] = ()  # CIDR: logs in from there only; empty: from anywhere
+    expires: float | None = None  # closed from then on; None: never
 
     @property
     def domain(self) -> str:
@@ -114,6 +118,7 @@ class Alias:
     source: str
     targets: tuple[str, ...]
     posting: Posting = Posting.ANYONE
+    expires: float | None = None  # refused at RCPT from then on; None: never
 
 
 @dataclass(frozen=True, slots=True)

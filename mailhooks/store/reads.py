@@ -44,6 +44,17 @@ class Reads(Standings, DictReads):
             raise self._db.failed(error) from error
         return None if row is None else rows.mailbox(row, self._clock())
 
+    def password_alone(self, address: str) -> str | None:
+        """Return the hash of an account of which nothing else matters to a login: no limit, no end, no app password.
+
+        Two thirds of what reading a whole ``Mailbox`` costs is spared, and that again for its app passwords.
+        """
+        try:
+            row = self._db.execute(_UNLIMITED, (address,)).fetchone()
+        except sqlite3.Error as error:
+            raise self._db.failed(error) from error
+        return None if row is None else row[0]
+
     def domain(self, name: str) -> Domain | None:
         """Return a domain, hosted or alias."""
         try:
@@ -64,10 +75,18 @@ class Reads(Standings, DictReads):
     def alias(self, source: str) -> Alias | None:
         """Return an alias with its posting rule."""
         try:
-            row = self._db.execute("SELECT posting FROM alias WHERE source = ?", (source,)).fetchone()
+            row = self._db.execute("SELECT posting, expires FROM alias WHERE source = ?", (source,)).fetchone()
         except sqlite3.Error as error:
             raise self._db.failed(error) from error
-        return None if row is None else Alias(source, self.alias_targets(source), Posting(row[0]))
+        return None if row is None else Alias(source, self.alias_targets(source), Posting(row[0]), row[1])
+
+    def alias_expires(self, source: str) -> float | None:
+        """Return when an alias ends; None: never, or there is none."""
+        try:
+            row = self._db.execute("SELECT expires FROM alias WHERE source = ?", (source,)).fetchone()
+        except sqlite3.Error as error:
+            raise self._db.failed(error) from error
+        return None if row is None else row[0]
 
     def aliases_naming(self, target: str) -> tuple[str, ...]:
         """Return the sources of the aliases that name exactly this target."""
@@ -177,4 +196,9 @@ class Reads(Standings, DictReads):
 
 
 _MAILBOX = f"SELECT {rows.MAILBOX_COLUMNS} FROM mailbox WHERE address = ?"  # noqa: S608 - constants of this package
+_UNLIMITED = """
+SELECT password FROM mailbox
+WHERE address = ? AND state = 'active' AND until IS NULL AND expires IS NULL AND allow IS NULL AND networks = ''
+    AND NOT EXISTS (SELECT 1 FROM app_password a WHERE a.address = mailbox.address)
+"""
 _APP_PASSWORDS = f"SELECT {rows.APP_PASSWORD_COLUMNS} FROM app_password WHERE address = ? ORDER BY id"  # noqa: S608 - the same

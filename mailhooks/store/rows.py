@@ -5,25 +5,38 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from mailhooks.store.model import ALL_SERVICES, AppPassword, Mailbox, Service, State
+from mailhooks.store.model import ALL_SERVICES, EXPIRED, AppPassword, Mailbox, Service, State
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 MAILBOX_COLUMNS = (
-    "address, name, state, reason, until, allow, networks, quota, password, "
+    "address, name, state, reason, until, allow, networks, quota, password, expires, "
     "CASE WHEN quota IS NULL THEN (SELECT d.quota FROM domain d WHERE d.name = mailbox.domain) ELSE quota END"
 )
 APP_PASSWORD_COLUMNS = "id, address, label, hash, services, networks, expires"  # noqa: S105 - names of columns
 
 
 def mailbox(row: tuple[Any, ...], now: float) -> Mailbox:
-    """Make a Mailbox of a row of MAILBOX_COLUMNS; a state that has run out is active again."""
-    address, name, state, reason, until, allow, networks, own_quota, password, quota = row
+    """Make a Mailbox of a row of MAILBOX_COLUMNS; a state that has run out is active again, what has expired closed."""
+    address, name, state, reason, until, allow, networks, own_quota, password, expires, quota = row
     if until is not None and until <= now:
         state, reason, until = State.ACTIVE, "", None
-    allowed, ranges = services(allow), tuple(networks.split())
-    return Mailbox(address, name, _STATES[state], reason, until, allowed, quota or None, own_quota, password, ranges)
+    if expires is not None and expires <= now:
+        state, reason, until = State.CLOSED, reason or EXPIRED, None
+    return Mailbox(
+        address,
+        name,
+        _STATES[state],
+        reason,
+        until,
+        services(allow),
+        quota or None,
+        own_quota,
+        password,
+        tuple(networks.split()),
+        expires,
+    )
 
 
 def app_password(row: tuple[Any, ...]) -> AppPassword:

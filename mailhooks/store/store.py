@@ -123,7 +123,7 @@ class Store(Listings, ThrottleReads, SendingReads):
         now = self._clock()
         if seen == self._seen and (self.next_change_at is None or now < self.next_change_at):
             return
-        self.next_change_at = run(_NEXT_CHANGE, (now, now)).fetchone()[0]
+        self.next_change_at = run(_NEXT_CHANGE, (now,)).fetchone()[0]
         self.change_number = number
         self._seen = seen
 
@@ -164,6 +164,7 @@ def _make_key(store: Store, key: KeyFile) -> None:
 
 
 _NEXT_CHANGE = (
-    "SELECT MIN(at) FROM (SELECT MIN(until) AS at FROM mailbox WHERE until > ? "
-    "UNION ALL SELECT MIN(expires) FROM app_password WHERE expires > ?)"
+    "SELECT MIN(at) FROM (SELECT MIN(until) AS at FROM mailbox WHERE until > ?1 "
+    "UNION ALL SELECT MIN(expires) FROM mailbox WHERE expires > ?1 "
+    "UNION ALL SELECT MIN(expires) FROM app_password WHERE expires > ?1)"
 )

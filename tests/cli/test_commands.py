@@ -146,7 +146,8 @@ def test_alias(site):
     site.ok("alias", "add", "Team@example1.com", "adam@example1.com", "joe@elsewhere.test", "--posting", "members")
     site.ok("alias", "set", "team@example1.com", "bob@example1.com")
     shown = site.json("alias", "show", "team@example1.com")
-    assert shown == {"source": "team@example1.com", "targets": ["bob@example1.com"], "posting": "members"}
+    members = {"source": "team@example1.com", "targets": ["bob@example1.com"], "posting": "members"}
+    assert shown == members | {"expires": None}
     site.ok("alias", "set", "team@example1.com", "--posting", "anyone")
     site.ok("alias", "add", "@example1.com", "adam@example1.com")
     assert [each["posting"] for each in site.json("alias", "list", "example1.com")] == ["anyone", "anyone"]

@@ -157,7 +157,7 @@ def test_what_the_store_would_refuse_still_ends(filled, tmp_path):
             "two@e.example": ["one@e.example"],
             "big@e.example": [f"u{number}@outside.example" for number in range(recipients.MAX_BEHIND * 2)],
         }.items():
-            raw.execute("INSERT INTO alias VALUES (?, 'e.example', 'anyone')", [source])
+            raw.execute("INSERT INTO alias (source, domain, posting) VALUES (?, 'e.example', 'anyone')", [source])
             rows = ((source, position, target) for position, target in enumerate(targets))
             raw.executemany("INSERT INTO alias_target VALUES (?, ?, ?)", rows)
     filled.renew()

@@ -1,0 +1,90 @@
+"""Accounts and aliases that end, and addresses that are not given out again for a time."""
+
+from __future__ import annotations
+
+import pytest
+from policy_scene import make_request
+
+from mailhooks.policy import Policy, Settings
+from mailhooks.store import Refused, State, open_store
+
+DAY = 86_400.0
+
+
+class Clock:
+    now = 1_800_000_000.0
+
+    def __call__(self):
+        return self.now
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def aging(store_url, clock):
+    handle = open_store(store_url, create=True, clock=clock)
+    with handle.change("test") as change:
+        change.add_domain("e.example")
+        change.add_mailbox("guest@e.example")
+        change.add_mailbox("adam@e.example")
+        change.add_alias("fair@e.example", ["adam@e.example"])
+        change.set_mailbox("guest@e.example", expires=clock.now + DAY)
+        change.set_alias("fair@e.example", expires=clock.now + DAY)
+    handle.renew()
+    yield handle
+    handle.close()
+
+
+def hears(store, clock, recipient, **settings):
+    policy = Policy(Settings(("recipient_access",), **settings))
+    return policy.decide(make_request(recipient=recipient), store, clock.now).action
+
+
+def test_an_account_that_has_expired_is_closed(aging, clock):
+    assert aging.next_change_at == clock.now + DAY
+    assert aging.state("guest@e.example") is State.ACTIVE
+    clock.now += DAY
+    aging.renew()
+    assert aging.state("guest@e.example") is State.CLOSED
+    assert aging.mailbox("guest@e.example").state is State.CLOSED
+    assert aging.standing("guest@e.example").reason == "this address has expired"
+    assert hears(aging, clock, "guest@e.example").text == "this address has expired"
+    assert hears(aging, clock, "guest@e.example", texts={"expired": "the fair is over"}).text == "the fair is over"
+
+
+def test_an_alias_that_has_expired_is_refused(aging, clock):
+    assert aging.alias("fair@e.example").expires == clock.now + DAY
+    assert not hasattr(hears(aging, clock, "fair@e.example"), "text")
+    clock.now += DAY
+    assert hears(aging, clock, "fair+x@e.example").code == 550
+    with aging.change("test") as change:
+        change.set_alias("fair@e.example", expires=None)
+    aging.renew()
+    assert not hasattr(hears(aging, clock, "fair@e.example"), "text")
+
+
+def test_an_end_in_the_past_is_refused(aging, clock):
+    with pytest.raises(Refused, match="past"), aging.change("test") as change:
+        change.set_mailbox("guest@e.example", expires=clock.now)
+
+
+def test_a_removed_address_is_held(aging, clock):
+    with aging.change("test") as change:
+        change.remove_mailbox("guest@e.example")
+        change.remove_alias("fair@e.example")
+    clock.now += 3 * DAY
+    for make in (
+        lambda change: change.add_mailbox("Guest@e.example", hold=10 * DAY),
+        lambda change: change.add_alias("fair@e.example", ["adam@e.example"], hold=10 * DAY),
+        lambda change: change.add_mailbox("fair@e.example", hold=10 * DAY),
+    ):
+        with pytest.raises(Refused, match="free in 7 days: --reuse"), aging.change("test") as change:
+            make(change)
+    with aging.change("test") as change:
+        change.add_mailbox("guest@e.example")  # no hold: at once
+    clock.now += 7 * DAY
+    with aging.change("test") as change:
+        change.add_mailbox("fair@e.example", hold=10 * DAY)
