@@ -23,7 +23,7 @@ from mailhooks.logins import STANDARD, LoginRules
 from mailhooks.passdb import Accepted, Reason, Refused
 from mailhooks.servers.attempt import TEMPORARY, THROTTLED
 from mailhooks.servers.check import Check
-from mailhooks.store import Unavailable
+from mailhooks.store import Service, Unavailable
 from mailhooks.workers import QueueFull, Stopped
 
 if TYPE_CHECKING:
@@ -80,6 +80,7 @@ class Authenticator:
         self.settings = settings
         self.cache = cache
         self.waiting = 0  # checks under way
+        self.tell_policy: Callable[[str, str, str], None] | None = None  # who logged in to send: user, address, label
         self.held_off = 0  # throttled attempts that wait
         self._throttling = throttling
         self._throttle = throttling.throttle if throttling is not None else None
@@ -223,7 +224,10 @@ class Authenticator:
 
     def count(self, attempt: Attempt, outcome: Outcome) -> Outcome:
         """Count what became of an attempt."""
-        self._counters.auth[_service(attempt.service), attempt.mechanism, type(outcome).__name__.lower()] += 1
+        service = _service(attempt.service)
+        self._counters.auth[service, attempt.mechanism, type(outcome).__name__.lower()] += 1
+        if self.tell_policy is not None and service == Service.SMTP and isinstance(outcome, Accepted):
+            self.tell_policy(outcome.user, attempt.network or "", outcome.label)
         return outcome
 
     def count_invalid(self, service: str, mechanism: str) -> None:
