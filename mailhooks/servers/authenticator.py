@@ -22,6 +22,7 @@ from mailhooks.log import Limited
 from mailhooks.logins import STANDARD, LoginRules
 from mailhooks.passdb import Accepted, Reason, Refused
 from mailhooks.servers.attempt import TEMPORARY, THROTTLED
+from mailhooks.servers.auth_quick import QuickLogins
 from mailhooks.servers.check import Check
 from mailhooks.store import Service, Unavailable
 from mailhooks.workers import QueueFull, Stopped
@@ -84,6 +85,7 @@ class Authenticator:
         self.held_off = 0  # throttled attempts that wait
         self._throttling = throttling
         self._throttle = throttling.throttle if throttling is not None else None
+        self.quick = QuickLogins(self, counters, store=store, throttle=self._throttle, now=now)
         self._counters = counters
         self._store = store
         self._pool = pool
