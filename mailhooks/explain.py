@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from mailhooks import recipients, senders, tables
 from mailhooks.address import display, fold
+from mailhooks.policy import Memory, limits
 from mailhooks.wire.policy import DeferIfPermit, Reject, Request
 
 if TYPE_CHECKING:
@@ -102,6 +103,8 @@ def send(store: Store, policy: Policy, login: str, sender: str, now: float, *, d
         steps.append(Step("sender", "the null sender"))
     else:
         steps.append(Step("sender", f"{sender!r} is no address"))
+    if account is not None:
+        steps += _limits(store, account.address)
     verdicts = policy.trace(_request("MAIL", "submission", sender=sender, login=login), store, now)
     replies = _refusals(verdicts, f"<{sender}>: Sender address rejected")
     return Explanation((*steps, *map(_rule, verdicts)), next(replies, "250 2.1.0 Ok"))
@@ -111,6 +114,18 @@ _NOT_FOUND = "not found"
 _DOMAIN_TABLES = ("virtual_alias_domains", "virtual_mailbox_domains")
 _ADDRESS_TABLES = ("virtual_alias_maps", "virtual_mailbox_maps")
 _SENDER_TABLES = ("smtpd_sender_login_maps", "sender_dependent_relayhost_maps")
+
+
+def _limits(store: Store, login: str) -> Iterator[Step]:
+    """Say what is used of the limits that count for a login from anywhere, and whether it is suspended."""
+    memory = Memory()
+    for kind, key, some in limits.Limits(memory).applied(store, login, ""):
+        counter = memory.counter(store, key)
+        for limit in some:
+            yield Step(f"limit of the {kind}", f"{counter.used(limit.seconds, memory.time())} used of {limit}")
+    suspension = store.suspension(login)
+    if suspension is not None and (suspension.until is None or suspension.until > memory.time()):
+        yield Step("suspended", suspension.reason)
 
 
 def _table(store: Store, name: str, key: str, delimiter: str) -> Step:

@@ -1,7 +1,7 @@
 """Mail that was accepted and that Dovecot has not counted yet: it is held against the quota until it has.
 
-What a mailbox holds is told after each delivery, and looked at every second: what it grew by takes mails away. A mail that
-never arrives there (bounced, forwarded by Sieve) is held for an hour at most.
+What a mailbox holds is told after each delivery, and looked at every second: what it grew by takes mails away. One
+that never arrives there (bounced, forwarded by Sieve) is held for an hour at most.
 """
 
 from __future__ import annotations

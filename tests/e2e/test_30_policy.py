@@ -42,7 +42,7 @@ def _reload(server: Server, settings: dict[str, object]) -> None:
 
 
 @contextlib.contextmanager
-def client(server: Server, login: str = "", source: str = "127.0.0.1") -> Iterator[smtplib.SMTP]:
+def client(server: Server, login: str = "", source: str = "127.0.0.1", password: str = Q) -> Iterator[smtplib.SMTP]:
     """Connect as another server, or with a login as a mail program, from an address of the loopback network."""
     service = "submission" if login else "smtp"
     with smtplib.SMTP("127.0.0.1", server.port[service], "client.test", 60, source_address=(source, 0)) as opened:
@@ -50,7 +50,7 @@ def client(server: Server, login: str = "", source: str = "127.0.0.1") -> Iterat
         if login:
             opened.starttls(context=trusting())
             opened.ehlo()
-            opened.login(login, Q)
+            opened.login(login, password)
         yield opened
 
 
@@ -256,6 +256,18 @@ def test_breaker_by_networks_and_by_refused_recipients(server: Server, user: str
                 assert codes == [550] * 10
         code, text = rcpt(server, "adam@example1.com", sender=user, login=user)
         assert (code, b"sending is suspended" in text) == (550, True)
+
+
+def test_breaker_names_the_app_password(server: Server, user: str):
+    secret = server.mailhooks("app-password", "add", user, "--label", "old phone").split()[-1]
+    with policy(server, submission=SUBMISSION, breaker_recipients=1):
+        with client(server, user, password=secret) as session:
+            session.mail(user)
+            for each in ("adam@example1.com", "bob@example1.com"):
+                assert session.rcpt(each)[0] == 250
+        assert f"{user} may not send any more: 2 recipients within an hour, last with the app password 'old phone'" in (
+            server.log
+        )
 
 
 def test_flood(server: Server):

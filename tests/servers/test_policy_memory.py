@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "workers"))
-from worker_loop import Loop  # noqa: E402 - stands beside the tests of the writer
+from worker_loop import Loop
 
 from mailhooks.counters import Counters
 from mailhooks.policy import Settings
