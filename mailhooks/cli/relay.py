@@ -27,18 +27,25 @@ def command() -> None:
 
 @command.command()
 @click.argument("nexthop", type=LINE)
-@click.option("--username", type=LINE, required=True, help="The login there.")
+@click.option("--username", type=LINE, default=None, help="The login there.")
 @credentials.password_stdin
 @_for_sender
 @pass_session
-def add(session: Session, nexthop: str, username: str, password_stdin: bool, for_sender: str | None) -> None:
-    """Store credentials, or replace those that are there. Asks for the password on a terminal."""
-    if ":" in username:
+def add(session: Session, nexthop: str, username: str | None, password_stdin: bool, for_sender: str | None) -> None:
+    """Store credentials, or replace those that are there. Asks for the password on a terminal.
+
+    With --for-sender, mail of these senders goes by NEXTHOP; then --username may be left out, where none is needed.
+    """
+    if username is None and (password_stdin or not for_sender):
+        raise BadInput("give --username; only with --for-sender a relay host may do without")
+    if ":" in (username or ""):
         raise BadInput("a user name with a colon cannot be given to Postfix, which splits there")
-    way = "password_stdin" if password_stdin else None
-    password = credentials.read_password(way, what=f"{username} at {nexthop}")
+    password = ""
+    if username is not None:
+        way = "password_stdin" if password_stdin else None
+        password = credentials.read_password(way, what=f"{username} at {nexthop}")
     with session.changing() as change:
-        change.add_relay(nexthop, username=username, password=password, sender=render(for_sender or ""))
+        change.add_relay(nexthop, username=username or "", password=password, sender=render(for_sender or ""))
 
 
 @command.command("list")
@@ -72,7 +79,7 @@ def check(session: Session, nexthop: str, for_sender: str | None) -> None:
     """Log in at the relay host with the stored credentials, and send nothing."""
     with session.reading() as store:
         found = store.relay_credentials(nexthop.lower(), for_sender or "")
-    if found is None:
+    if found is None or not found[0]:
         raise NotFound(
             f"there are no credentials for {nexthop}" + (f" and {display(for_sender)}" if for_sender else "")
         )

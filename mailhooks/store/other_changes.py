@@ -91,12 +91,18 @@ class SenderChanges(MailboxChanges):
 class RelayChanges(ledger.Ledger):
     """The part of a change that is about relay credentials."""
 
-    def add_relay(self, nexthop: str, *, username: str, password: str, sender: str = "") -> Relay:
-        """Set the credentials for a next hop, or for one sender there. Raises Refused, Unavailable (no key file)."""
+    def add_relay(self, nexthop: str, *, username: str = "", password: str = "", sender: str = "") -> Relay:
+        """Set the credentials for a next hop, or for one sender there. Raises Refused, Unavailable (no key file).
+
+        Without a user name the mail of ``sender`` goes that way and logs in by the next hop's own credentials, if any.
+        """
         relay = Relay(_nexthop(nexthop), ledger.source(sender) if sender else "", ledger.line("user name", username))
-        if not username or ":" in username:
-            raise Refused("a relay's user name is not empty and holds no colon: Postfix splits there")
-        ledger.secret("password", password)
+        if ":" in username:
+            raise Refused("a relay's user name holds no colon: Postfix splits there")
+        if username:
+            ledger.secret("password", password)
+        elif not sender or password:
+            raise Refused("a relay's user name is empty only where a sender's mail goes by it without credentials")
         other = self._store.relay_nexthop(relay.sender)
         if other is not None and other != relay.nexthop:
             raise Refused(f"mail of {relay.sender} goes by {other} already: remove that first")

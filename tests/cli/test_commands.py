@@ -307,3 +307,13 @@ def test_a_reader_that_has_seen_enough_is_no_error(site):
 def test_every_listing_has_json(site, command):
     arguments = [command] if command == "audit" else [command, "list"]
     assert isinstance(site.json(*arguments), list)
+
+
+def test_a_relay_for_a_sender_may_do_without_credentials(site):
+    site.ok("relay", "add", "[mx.example.net]", "--for-sender", "@example1.com")
+    assert site.json("relay", "list") == [
+        {"nexthop": "[mx.example.net]", "username": "", "for_sender": "@example1.com"}
+    ]
+    assert site.ok("lookup", "sender_dependent_relayhost_maps", "adam@example1.com") == "[mx.example.net]\n"
+    assert site.run("lookup", "smtp_sasl_password_maps", "adam@example1.com").exit_code == 1
+    site.fails("relay", "add", "[mx.example.net]")
