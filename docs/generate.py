@@ -95,7 +95,9 @@ def commands() -> str:
 
 
 def _command(name: str, command: click.Command) -> str:
-    context = click.Context(command, info_name=name, terminal_width=100, max_content_width=100)
+    context = click.Context(
+        command, info_name=name, terminal_width=100, max_content_width=100, **cli.main.context_settings
+    )
     shown = "\n".join(f"    {line}".rstrip() for line in command.get_help(context).splitlines())
     text = f"\n``{name}``\n{'-' * (len(name) + 4)}\n\n.. code-block:: text\n\n{shown}\n"
     if isinstance(command, click.Group):
