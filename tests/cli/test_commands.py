@@ -316,4 +316,4 @@ def test_a_relay_for_a_sender_may_do_without_credentials(site):
     ]
     assert site.ok("lookup", "sender_dependent_relayhost_maps", "adam@example1.com") == "[mx.example.net]\n"
     assert site.run("lookup", "smtp_sasl_password_maps", "adam@example1.com").exit_code == 1
-    site.fails("relay", "add", "[mx.example.net]")
+    site.fails(2, "relay", "add", "[mx.example.net]")
