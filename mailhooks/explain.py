@@ -13,19 +13,27 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mailhooks import recipients, senders, tables
+from mailhooks import passdb, passwords, recipients, senders, tables
 from mailhooks.address import display, fold
+from mailhooks.logins import STANDARD
 from mailhooks.policy import Memory, limits
 from mailhooks.wire.policy import DeferIfPermit, Reject, Request
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from mailhooks.logins import LoginRules
     from mailhooks.policy import Policy, Verdict
     from mailhooks.store import Store
 
 MAX_EXPANSION = 50  # addresses of an expansion that are listed: a person reads them
 ACCEPTED = "250 2.1.5 Ok"
+NO = "refused, in the words for a wrong password"
+REFUSALS = {
+    passdb.Reason.CREDENTIALS: "it was changed or removed just now",
+    passdb.Reason.SERVICE: "the account does not allow this service",
+    passdb.Reason.STATE: "the state of the account does not allow it",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +53,8 @@ class Explanation:
 
     @property
     def accepted(self) -> bool:
-        """Whether the client hears 250."""
-        return self.reply.startswith("2")
+        """Whether the client hears a yes: 250, 235, OK."""
+        return self.reply.startswith(("2", "OK"))
 
 
 def rcpt(
@@ -200,3 +208,35 @@ def _refusals(verdicts: tuple[Verdict, ...], prefix: str) -> Iterator[str]:
                 yield f"{code} {dsn} {prefix}: {text}"
             case DeferIfPermit(dsn, text):
                 yield f"450 {dsn} {prefix}: {text}"
+
+
+def login(
+    store: Store, name: str, service: str, now: float, *, network: str | None = None, rules: LoginRules = STANDARD
+) -> Explanation:
+    """Explain a login whose password is right: whom the name means and what each credential opens.
+
+    Whether guessing has closed the door for now is not looked at: ``mailhooks throttle list`` tells. Raises
+    ``Unavailable``.
+    """
+    asked = passdb.candidate(store, name, service, network, now, rules=rules)
+    mailbox = asked.mailbox
+    if mailbox is None:
+        return Explanation((Step("account", f"there is no account {name}"),), NO)
+    steps = [Step("account", display(mailbox.address)), Step("state", mailbox.state.value)]
+    steps += [Step("services", ", ".join(sorted(mailbox.allow)) or "none")]
+    if mailbox.networks:
+        steps.append(Step("networks", ", ".join(mailbox.networks)))
+    if not asked.credentials:
+        steps.append(Step("credentials", "none counts for this service and network"))
+        return Explanation(tuple(steps), NO)
+    reply = ""
+    for credential in asked.credentials:
+        what = "password" if credential.label == passdb.MAIN else f"app password {credential.label}"
+        found = passdb.decide(store, asked, credential, now)
+        if isinstance(found, passdb.Accepted):
+            reply = "OK"
+            steps.append(Step(what, f"opens it ({passwords.scheme_of(credential.stored)})"))
+        else:
+            reply = reply or (f"refused: {found.text}" if found.text else NO)
+            steps.append(Step(what, f"does not open it: {REFUSALS[found.reason]}"))
+    return Explanation(tuple(steps), reply)

@@ -14,10 +14,10 @@ What it does not do
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mailhooks import recipients
-from mailhooks.address import fold
+from mailhooks.address import fold, normalise
 
 if TYPE_CHECKING:
     from mailhooks.store import Store
@@ -32,6 +32,19 @@ class LoginRules:
     masters: frozenset[str] = frozenset()  # canonical addresses of accounts
     separator: str = "*"  # between the account and the master
     master_smtp: bool = False  # whether a master may also send as another
+
+    @classmethod
+    def of(cls, auth: Any, delimiter: str) -> LoginRules:
+        """Take them from the ``[auth]`` section. Raises ValueError, also for a master that is no address."""
+        if len(auth.master_separator) != 1:
+            raise ValueError("master_separator is one character, such as *")
+        return cls(
+            delimiter=delimiter,
+            alias_login=auth.alias_login,
+            masters=frozenset(map(normalise, auth.master_users)),
+            separator=auth.master_separator,
+            master_smtp=auth.master_smtp,
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred
 
-from mailhooks import address, userdb
+from mailhooks import userdb
 from mailhooks.config import ConfigError
 from mailhooks.counters import Counters
 from mailhooks.hooks import AUTH, AUTH_CLIENTS, enabled
@@ -288,20 +288,10 @@ class _Builder:
             raise ConfigError(str(error)) from error
 
     def _logins(self) -> LoginRules:
-        settings = self._config.auth
-        if len(settings.master_separator) != 1:
-            raise ConfigError("auth.master_separator is one character, such as *")
         try:
-            masters = frozenset(map(address.normalise, settings.master_users))
-        except address.AddressError as error:
-            raise ConfigError(f"auth.master_users: {error}") from error
-        return LoginRules(
-            delimiter=self._config.mail.recipient_delimiter,
-            alias_login=settings.alias_login,
-            masters=masters,
-            separator=settings.master_separator,
-            master_smtp=settings.master_smtp,
-        )
+            return LoginRules.of(self._config.auth, self._config.mail.recipient_delimiter)
+        except ValueError as error:
+            raise ConfigError(f"[auth]: {error}") from error
 
     def _writer(self) -> Writer:
         service = self._service

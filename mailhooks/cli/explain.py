@@ -10,10 +10,13 @@ import click
 from mailhooks import explain
 from mailhooks.cli.errors import NEGATIVE, BadInput
 from mailhooks.cli.session import Session, pass_session
+from mailhooks.cli.values import SERVICE
+from mailhooks.logins import LoginRules
 from mailhooks.policy import Policy, Settings, UnknownRule
 
 if TYPE_CHECKING:
     from mailhooks.config import Config
+    from mailhooks.store.model import Service
 
 
 @click.group()
@@ -49,6 +52,23 @@ def send(session: Session, login: str, sender: str) -> None:
     policy, delimiter = _policy(session.config), session.config.mail.recipient_delimiter
     with session.reading() as store:
         found = explain.send(store, policy, login, sender, time.time(), delimiter=delimiter)
+    _show(found)
+
+
+@command.command()
+@click.argument("address")
+@click.argument("service", type=SERVICE)
+@click.option("--network", metavar="ADDRESS", help="The client's IP address.")
+@pass_session
+def login(session: Session, address: str, service: Service, network: str | None) -> None:
+    """Explain a login of ADDRESS at SERVICE with the right password."""
+    config = session.config
+    try:
+        rules = LoginRules.of(config.auth, config.mail.recipient_delimiter)
+    except ValueError as error:
+        raise BadInput(f"[auth]: {error}") from error
+    with session.reading() as store:
+        found = explain.login(store, address, service.value, time.time(), network=network, rules=rules)
     _show(found)
 
 

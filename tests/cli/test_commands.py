@@ -317,3 +317,18 @@ def test_a_relay_for_a_sender_may_do_without_credentials(site):
     assert site.ok("lookup", "sender_dependent_relayhost_maps", "adam@example1.com") == "[mx.example.net]\n"
     assert site.run("lookup", "smtp_sasl_password_maps", "adam@example1.com").exit_code == 1
     site.fails(2, "relay", "add", "[mx.example.net]")
+
+
+def test_explain_login(site):
+    site.ok("user", "add", "eve@example1.com", "--password-stdin", given="secret\n")
+    shown = site.ok("explain", "login", "Eve@Example1.com", "imap")
+    assert "opens it" in shown
+    assert shown.splitlines()[-1].split() == ["reply", "OK"]
+    site.ok("user", "set", "eve@example1.com", "--state", "no-login", "--reason", "on leave until May")
+    refused = site.run("explain", "login", "eve@example1.com", "imap")
+    assert refused.exit_code == 1
+    assert "on leave until May" in refused.stdout
+    unknown = site.run("explain", "login", "nobody@example1.com", "smtp")
+    assert unknown.exit_code == 1
+    assert "there is no account" in unknown.stdout
+    assert site.run("explain", "login", "eve@example1.com", "telnet").exit_code == 2
