@@ -223,7 +223,7 @@ def is_open(client: imaplib.IMAP4) -> bool:
 def test_doveadm_who_and_kick(server: Server):
     client = server.imap(BOB)
     until("who shows the session", lambda: BOB in server.doveadm("who").stdout)
-    assert BOB in server.doveadm("kick", BOB).stdout
+    assert server.doveadm("kick", BOB).returncode == 0
     until("the session is over", lambda: not is_open(client))
     client.shutdown()
 

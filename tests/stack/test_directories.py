@@ -66,9 +66,9 @@ def test_a_file_in_the_way_is_an_error(tmp_path):
 
 @pytest.fixture
 def passable(tmp_path):
-    """A directory that every user can reach; pytest's own cannot be passed."""
+    """A directory that every user can reach; pytest's own, and those of its workers, cannot be passed."""
     for path in (tmp_path, *tmp_path.parents):
-        if path.name.startswith("pytest"):
+        if path.name.startswith(("pytest", "popen")):
             path.chmod(0o755)
     tmp_path.chmod(0o755)
     return tmp_path
