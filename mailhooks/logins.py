@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from mailhooks import recipients
-from mailhooks.address import fold, normalise
+from mailhooks.address import AddressError, fold, normalise
 
 if TYPE_CHECKING:
     from mailhooks.store import Store
@@ -37,11 +37,15 @@ class LoginRules:
     def of(cls, auth: Any, delimiter: str) -> LoginRules:
         """Take them from the ``[auth]`` section. Raises ValueError, also for a master that is no address."""
         if len(auth.master_separator) != 1:
-            raise ValueError("master_separator is one character, such as *")
+            raise ValueError("auth.master_separator is one character, such as *")
+        try:
+            masters = frozenset(map(normalise, auth.master_users))
+        except AddressError as error:
+            raise ValueError(f"auth.master_users: {error}") from error
         return cls(
             delimiter=delimiter,
             alias_login=auth.alias_login,
-            masters=frozenset(map(normalise, auth.master_users)),
+            masters=masters,
             separator=auth.master_separator,
             master_smtp=auth.master_smtp,
         )

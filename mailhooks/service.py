@@ -291,7 +291,7 @@ class _Builder:
         try:
             return LoginRules.of(self._config.auth, self._config.mail.recipient_delimiter)
         except ValueError as error:
-            raise ConfigError(f"[auth]: {error}") from error
+            raise ConfigError(str(error)) from error
 
     def _writer(self) -> Writer:
         service = self._service

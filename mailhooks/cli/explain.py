@@ -66,7 +66,7 @@ def login(session: Session, address: str, service: Service, network: str | None)
     try:
         rules = LoginRules.of(config.auth, config.mail.recipient_delimiter)
     except ValueError as error:
-        raise BadInput(f"[auth]: {error}") from error
+        raise BadInput(str(error)) from error
     with session.reading() as store:
         found = explain.login(store, address, service.value, time.time(), network=network, rules=rules)
     _show(found)
