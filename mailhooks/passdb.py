@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 from mailhooks import address, logins, passwords
 from mailhooks.logins import STANDARD, LoginRules, Who
 from mailhooks.passwords import scram
-from mailhooks.store import ALL_SERVICES, Service, State
+from mailhooks.store import ALL_SERVICES, Service, State, Unavailable
 
 if TYPE_CHECKING:
     from mailhooks.store import AppPassword, Mailbox, Store
@@ -196,8 +196,13 @@ def decide(store: Store, asked: Candidate, matched: Credential | None, now: floa
     if asked.read_at != (now, store.change_number):  # a worker was asked: what was read may be true no more
         asked = _read(store, asked.question, now)
     who, mailbox, owner = asked.who, asked.mailbox, asked.owner
-    if who is None or mailbox is None or owner is None or matched not in asked.credentials:
-        return Refused(Reason.CREDENTIALS)  # removed, revoked, expired or changed meanwhile
+    if who is None or mailbox is None or owner is None:
+        return Refused(Reason.CREDENTIALS)  # removed meanwhile
+    if matched not in asked.credentials:
+        if any(credential.label == matched.label for credential in asked.credentials):
+            # Another login may have made a new hash of this very password: that is no reason to say it was wrong.
+            raise Unavailable("the credential was changed while it was checked")
+        return Refused(Reason.CREDENTIALS)  # revoked or expired meanwhile
     question = asked.question
     refusal = refusal_of(owner, question.service)
     if who.master and refusal is None:
