@@ -193,13 +193,14 @@ def decide(store: Store, asked: Candidate, matched: Credential | None, now: floa
     """Say whether the login may in, by what the store holds now. Raises Unavailable."""
     if matched is None:
         return Refused(Reason.CREDENTIALS)
+    checked_for = asked.user
     if asked.read_at != (now, store.change_number):  # a worker was asked: what was read may be true no more
         asked = _read(store, asked.question, now)
     who, mailbox, owner = asked.who, asked.mailbox, asked.owner
     if who is None or mailbox is None or owner is None:
         return Refused(Reason.CREDENTIALS)  # removed meanwhile
     if matched not in asked.credentials:
-        if any(credential.label == matched.label for credential in asked.credentials):
+        if asked.user == checked_for and any(each.label == matched.label for each in asked.credentials):
             # Another login may have made a new hash of this very password: that is no reason to say it was wrong.
             raise Unavailable("the credential was changed while it was checked")
         return Refused(Reason.CREDENTIALS)  # revoked or expired meanwhile
