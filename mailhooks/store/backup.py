@@ -1,7 +1,8 @@
 """Backup, restore and check of a store, as functions for the command line.
 
 A backup is one file without a log, made by SQLite's backup interface from one snapshot: whole at any time, however much
-is written meanwhile. Relay passwords in it stay sealed: keep the key file somewhere else.
+is written meanwhile. It gets its name when it was read through and found sound, so that whatever has the name can be
+restored. Relay passwords in it stay sealed: the key file is never part of it.
 
 A restore is refused while anybody has the store open, and replaces it in one step.
 """
@@ -39,6 +40,8 @@ def backup(url: str, target: Path, *, progress: Callable[[int, int], None] | Non
     with _using(path), _new_file(target) as new:
         with _opened(path, "cannot back up") as source, contextlib.closing(sqlite3.connect(new)) as copy:
             _copy(source, copy, progress)
+            if findings := _unsound(copy):
+                raise Unavailable(f"the store {path} is not sound, no backup was made of it: {findings[0]}")
         os.link(new, target)
 
 
@@ -70,11 +73,9 @@ def check(url: str, *, key_file: Path | None = None) -> list[str]:
     """Look for damage; return a sentence for each finding, none when all is well. Raises Unavailable."""
     path = sqlite_path(url)
     with _using(path), _opened(path, "cannot check") as connection:
-        findings = _damage(connection)
-        if findings:
-            return findings  # anything else would be read out of the damage
-        broken = connection.execute("PRAGMA foreign_key_check").fetchmany(MAX_FINDINGS)
-        findings = [f"a row of {table} names a {parent} that does not exist" for table, _, parent, _ in broken]
+        if damage := _damage(connection):
+            return damage  # anything else would be read out of it
+        findings = _broken(connection)
         version = connection.execute("PRAGMA user_version").fetchone()[0]
         if version != schema.current():
             return [*findings, str(sqlite.wrong_schema(path, version, schema.current()))]
@@ -82,6 +83,16 @@ def check(url: str, *, key_file: Path | None = None) -> list[str]:
         findings += [f"the alias {name} has no targets" for (name,) in empty]
         key_check = connection.execute("SELECT key_check FROM meta").fetchone()[0]
         return findings + _check_key(key_check, key_file)
+
+
+def _unsound(connection: sqlite3.Connection) -> list[str]:
+    """Return what makes restore() refuse a file: damage, or rows whose parents are missing."""
+    return _damage(connection) or _broken(connection)
+
+
+def _broken(connection: sqlite3.Connection) -> list[str]:
+    broken = connection.execute("PRAGMA foreign_key_check").fetchmany(MAX_FINDINGS)
+    return [f"a row of {table} names a {parent} that does not exist" for table, _, parent, _ in broken]
 
 
 def _damage(connection: sqlite3.Connection) -> list[str]:
@@ -124,7 +135,7 @@ def _prepare(
         with contextlib.closing(sqlite3.connect(uri, uri=True, isolation_level=None)) as backup_file:
             if backup_file.execute("PRAGMA application_id").fetchone()[0] != sqlite.APPLICATION_ID:
                 raise Refused(f"{source} is no backup of a mailhooks store")
-            if backup_file.execute("PRAGMA integrity_check(1)").fetchone()[0] != "ok":
+            if _unsound(backup_file):
                 raise Refused(f"the backup {source} is damaged: restore another one")
             with contextlib.closing(sqlite3.connect(new, isolation_level=None)) as copy:
                 _copy(backup_file, copy, progress)

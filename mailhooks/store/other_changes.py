@@ -121,10 +121,14 @@ class RelayChanges(ledger.Ledger):
         return relay
 
     def remove_relay(self, nexthop: str, sender: str = "") -> None:
-        """Forget the credentials for a next hop, or for one sender there. Raises Refused, NotFound."""
+        """Forget the credentials for a next hop, or for one sender there. Raises Refused, NotFound.
+
+        With the last ones the store forgets which key it was written with: whoever has lost the key begins anew so.
+        """
         row = (_nexthop(nexthop), ledger.source(sender) if sender else "")
         if self._run("DELETE FROM relay WHERE nexthop = ? AND sender = ?", row).rowcount == 0:
             raise NotFound(f"there are no credentials for {row[0]}" + (f" for {row[1]}" if row[1] else ""))
+        self._run("UPDATE meta SET key_check = NULL WHERE NOT EXISTS (SELECT 1 FROM relay)")
         self._tally["relay", ""] -= 1
         self._record("relay remove", row[0], f"for {row[1]}" if row[1] else "")
 

@@ -32,7 +32,7 @@ def share(path: Path) -> int:
 
 def own(path: Path) -> int:
     """Make sure that nobody uses the store, and that nobody begins. Raises Unavailable while somebody does."""
-    return _lock(path, fcntl.LOCK_EX, "is in use by the daemon or another command")
+    return _lock(path, fcntl.LOCK_EX, "is in use by the daemon or another command: stop that first")
 
 
 def noted(lock: int) -> tuple[str, str]:

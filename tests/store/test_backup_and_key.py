@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 import stat
 import threading
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -184,6 +185,26 @@ def test_another_key_is_recognised_and_the_right_one_heals(store, store_url, key
     with pytest.raises(Unavailable, match="no key file"):
         reopened.key_fits()
     reopened.close()
+
+
+def test_who_has_lost_the_key_begins_anew_when_all_that_was_sealed_is_gone(store, store_url, key_file):
+    with store.change("test") as change:
+        change.add_relay("one.example", username="u", password="a")
+        change.add_relay("two.example", username="u", password="b")
+    store.close()
+    key_file.unlink()
+    for nexthop, made in (("one.example", False), ("two.example", True)):
+        with closing(open_store(store_url, key_file=key_file, create=True)) as handle:
+            assert not key_file.exists()
+            with handle.change("test") as change:
+                change.remove_relay(nexthop)
+        open_store(store_url, key_file=key_file, create=True).close()
+        assert key_file.exists() is made
+    again = open_store(store_url, key_file=key_file)
+    with again.change("test") as change:
+        change.add_relay("one.example", username="u", password="c")
+    assert again.relay_credentials("one.example") == ("u", "c")
+    again.close()
 
 
 def test_a_sealed_password_does_not_open_in_another_row(store, path):
