@@ -56,7 +56,7 @@ ifeq ($(shell id -u),0)
 run:
 	scripts/install-debian run
 	$(MAKE) --no-print-directory $(VENV)/installed
-	exec $(BIN)/python -m mailhooks.stack.demo $(ARGS)
+	exec $(BIN)/python -P -m mailhooks.stack.demo $(ARGS)
 else
 run:
 	@echo "make run needs root: Postfix and Dovecot change users, and missing packages are installed. Asking sudo."

@@ -63,7 +63,7 @@ def serve(config: Config, config_path: Path | None, environment: Mapping[str, st
     options = ("--config", str(config_path)) if config_path else ()
     return Child(
         name="serve",
-        command=(*detached(*as_user(user, groups)), sys.executable, "-m", "mailhooks", *options, "serve"),
+        command=(*detached(*as_user(user, groups)), sys.executable, "-P", "-m", "mailhooks", *options, "serve"),
         environment={**environment, **python_path()},
         grace=SERVE_GRACE,
         # The greeting of the auth protocol ends in DONE. An smtpd that starts before it is there does not come back

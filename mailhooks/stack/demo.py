@@ -191,8 +191,13 @@ class Demo:
             raise DemoError(f"mailhooks {' '.join(arguments[:2])}: {done.stderr.strip()}")
         return done.stdout
 
+    @property
+    def _command(self) -> str:
+        """The program as it is installed: not the checkout, which the daemons' users may not be able to read."""
+        return str(Path(sys.executable).with_name("mailhooks"))
+
     def _program(self) -> list[str]:
-        return [sys.executable, "-m", "mailhooks", "--config", str(self.config)]
+        return [self._command, "--config", str(self.config)]
 
     # --- mail ---------------------------------------------------------------------------------------------------
 
@@ -236,7 +241,7 @@ class Demo:
 
     def explain(self) -> None:
         """Print lines to try."""
-        ports, program = self.ports, f"{sys.executable} -m mailhooks --config {self.config}"
+        ports, program = self.ports, f"{self._command} --config {self.config}"
         print(
             f"""
 demo: try, in another terminal (as root for mailhooks):
