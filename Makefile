@@ -29,6 +29,8 @@ lint: packages $(VENV)/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/hadolint docker/Dockerfile
+	shellcheck scripts/*
 
 unit: packages $(VENV)/installed
 	$(BIN)/python -m pytest -m 'not e2e' -n auto --dist loadfile

@@ -40,6 +40,7 @@ COMMANDS = {
     "explain": "explain",
     "serve": "serve",
     "up": "up",
+    "ready": "ready",
 }
 
 
