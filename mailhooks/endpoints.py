@@ -23,6 +23,7 @@ from twisted.internet import endpoints, error
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from mailhooks import inherited
 from mailhooks.servers.ports import BACKLOG, TCPPort, UNIXPort, bind_unix
 
 if TYPE_CHECKING:
@@ -86,9 +87,12 @@ class Listener:
 
     @property
     def loopback(self) -> bool:
-        """Whether only this machine connects; an inherited socket, whose address is not known here, is not."""
+        """Whether only this machine connects."""
         if self.local:
             return True
+        if self.kind == "systemd":
+            passed = inherited.find(self.arguments)
+            return passed is not None and passed.loopback
         interface = self.arguments.get("interface", "")
         try:
             return self.kind in {"tcp", "tcp6", "ssl"} and ipaddress.ip_address(interface).is_loopback

@@ -1,10 +1,16 @@
-"""Which hooks a process serves, and on which listeners: ``[listen]`` and ``--only``, checked before anything starts."""
+"""Which hooks a process serves, and on which listeners, checked before anything starts.
+
+That is what ``[listen]`` says, the sockets that a service manager passes, and ``--only``.
+"""
 
 from __future__ import annotations
 
 import difflib
 from typing import TYPE_CHECKING
 
+from twisted.logger import Logger
+
+from mailhooks import inherited
 from mailhooks.config import ConfigError
 from mailhooks.endpoints import EndpointError, Listener
 from mailhooks.servers.socketmap import SECRET_TABLES
@@ -23,6 +29,9 @@ PRIVATE = frozenset({"auth_master", "auth_userdb", "dict"})  # never asked by ju
 Listeners = dict[tuple[str, str], list[Listener]]  # hook, and table of tcp_table or "" -> where
 
 
+log = Logger()
+
+
 def enabled(config: Config, only: Collection[str] | None, *, token: bool) -> Listeners:
     """The listeners of each hook that this process serves. Raises ConfigError, EndpointError.
 
@@ -35,6 +44,7 @@ def enabled(config: Config, only: Collection[str] | None, *, token: bool) -> Lis
         if table not in TABLES:
             raise ConfigError(f"listen.tcp_table: there is no table {table!r}: {_cure(table, TABLES)}")
         texts["tcp_table", table] = strings
+    texts = _with_inherited(texts)
     on = {hook for (hook, _), strings in texts.items() if strings}
     if only is not None:
         on = _narrow(on, only)
@@ -43,6 +53,22 @@ def enabled(config: Config, only: Collection[str] | None, *, token: bool) -> Lis
         for listener in listeners:
             _check(hook, table, listener, token=token)
     return hooks
+
+
+def _with_inherited(texts: dict[tuple[str, str], tuple[str, ...]]) -> dict[tuple[str, str], tuple[str, ...]]:
+    """Put the sockets that a service manager passed into their places; a table's bears the name of the table."""
+    passed = inherited.sockets()
+    result = {key: inherited.place(key[1] or key[0], strings, passed) for key, strings in texts.items()}
+    listened = [Listener.parse(text) for strings in result.values() for text in strings if text.startswith("systemd:")]
+    used = [inherited.find(listener.arguments) for listener in listened]
+    for each in passed:
+        if each not in used:
+            log.warn(
+                "nobody answers on the socket named {name} that the service manager passed: it is no hook of [listen]"
+                " that listens on this kind of socket",
+                name=each.name,
+            )
+    return result
 
 
 def _narrow(on: set[str], only: Collection[str]) -> set[str]:

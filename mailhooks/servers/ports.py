@@ -1,7 +1,7 @@
 """Listening sockets whose connections send at once, made so that nobody connects before mode and group are right.
 
-Twisted's own UNIX port gives an inherited socket mode 0666 and removes its path at the end, and shows a new one to
-everybody for a moment (bind, then chmod). Here a socket is made first, complete, and the port never touches the path;
+Twisted's own UNIX port gives an inherited socket mode 0666, and at the end removes its path and shuts it down, for
+everybody who holds it; a new one it shows to all for a moment (bind, then chmod). Here a socket is made first, complete, and the port never touches the path;
 a path that we made is removed at the end, unless another process has taken it over meanwhile.
 """
 
@@ -44,6 +44,7 @@ class UNIXPort(unix.Port):
     def __init__(self, sock: socket.socket, factory: IProtocolFactory, reactor: Any, path: Path | None = None) -> None:
         super().__init__(_NO_PATH, factory, BACKLOG, reactor=reactor)
         self._preexistingSocket = sock
+        self._shouldShutdown = path is not None  # an inherited one goes on listening for whoever serves it next
         self._path = path
         self._identity = _identity(path) if path else None
 

@@ -110,6 +110,11 @@ class Daemon:
             with error:
                 return error.code, error.read().decode()
 
+    def hears(self, state):
+        """Read what it tells the service manager until it is that."""
+        while self.told.recv(1000) != state:
+            pass
+
     def says(self, text):
         """Read the log until a line holds that."""
         for line in self.process.stdout:
