@@ -7,6 +7,10 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter, defaultdict
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mailhooks.log import RequestLog
 
 # Upper bounds in seconds: a cached lookup takes 10 µs, a hash 0.1 s, a time limit 8 s.
 BOUNDS = (50e-6, 100e-6, 250e-6, 500e-6, 1e-3, 2.5e-3, 5e-3, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -39,22 +43,25 @@ class Histogram:
 class HookCounters:
     """What one hook counts: requests by table and result, their duration, connections, protocol errors by kind."""
 
-    __slots__ = ("connections", "protocol_errors", "requests", "seconds")
+    __slots__ = ("connections", "protocol_errors", "requests", "seconds", "trace")
 
     def __init__(self) -> None:
         self.requests: dict[tuple[str, str], Count] = {}
         self.seconds = Histogram()
         self.connections = 0  # open now
         self.protocol_errors: Counter[str] = Counter()
+        self.trace: RequestLog | None = None  # tells each request; None but where the log's level is "debug"
 
     def request(self, table: str, result: str) -> Count:
         """The count of requests for ``table`` ("" where the protocol has none) that ended in ``result``."""
         return self.requests.get((table, result)) or self.requests.setdefault((table, result), Count())
 
-    def answered(self, table: str, result: str, seconds: float) -> None:
-        """Count one request that was answered after ``seconds``."""
+    def answered(self, table: str, result: str, seconds: float, about: str = "") -> None:
+        """Count one request that was answered after ``seconds``; ``about`` is for the log only."""
         self.request(table, result).value += 1
         self.seconds.observe(seconds)
+        if self.trace is not None:
+            self.trace(table, result, seconds, about)
 
 
 class Counters:

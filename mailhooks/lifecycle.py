@@ -18,6 +18,7 @@ from twisted.logger import Logger
 
 from mailhooks import tables
 from mailhooks.config import ConfigError
+from mailhooks.counters import Counters
 from mailhooks.endpoints import EndpointError
 from mailhooks.hooks import AUTH_CLIENTS
 from mailhooks.policy import Settings, UnknownRule
@@ -70,6 +71,7 @@ class Service:
         self.reactor = reactor
         self.store = store
         self.renewal = renewal
+        self.counters = Counters()
         self.token = read_token(config)
         self.delimiter = config.mail.recipient_delimiter
         self.lookups = {name: self._lookup(table) for name, table in tables.TABLES.items()}
@@ -121,6 +123,14 @@ class Service:
             log.warn("configuration read again; a restart is needed for {keys}", keys=", ".join(later))
         else:
             log.info("configuration read again")
+
+    def status(self) -> str:
+        """Return one line about how it goes, for people (``systemctl status``)."""
+        hooks = list(dict.fromkeys(binding.hook for binding in self.bindings))
+        serving = f"{len(hooks)} hook{'' if len(hooks) == 1 else 's'} ({', '.join(hooks)})"
+        if self.store.available:
+            return f"serving {serving}; the store is at change {self.store.change_number}"
+        return f"the store cannot answer, every client is told to try again: {self.store.reason}"
 
     async def stop(self) -> None:
         """End within END_SECONDS, logins that are under way first."""

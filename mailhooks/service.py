@@ -19,7 +19,6 @@ from twisted.internet.defer import Deferred
 
 from mailhooks import userdb
 from mailhooks.config import ConfigError
-from mailhooks.counters import Counters
 from mailhooks.hooks import AUTH, AUTH_CLIENTS, enabled
 from mailhooks.lifecycle import Binding, Service, policy_settings, read_token
 from mailhooks.logins import LoginRules
@@ -33,7 +32,7 @@ from mailhooks.servers.tcp_table import TcpTableServer
 from mailhooks.store import Refused, Store
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Callable, Collection, Iterable
 
     from mailhooks.config import Config
     from mailhooks.endpoints import Listener
@@ -82,7 +81,8 @@ class _Builder:
         self._reactor = service.reactor
         self._hooks = hooks
         self._open_store = open_store
-        self._counters = Counters()
+        self._counters = service.counters
+        self._oldest_transaction: Callable[[], float] = float  # 0 without a dict
 
     def lookups(self) -> None:
         """Socketmap and tcp_table."""
@@ -228,6 +228,7 @@ class _Builder:
             uids=(os.geteuid(), mail.uid),
             private_uids=settings.passdb_uids,
         )
+        self._oldest_transaction = server.oldest_transaction
         self._serve("dict", server, self._hooks["dict", ""])
 
     def http(self) -> None:
@@ -244,6 +245,7 @@ class _Builder:
             renewal=service.renewal,
             objects=lambda: service.refresher.objects if service.refresher else {},
             pool=service.pool,
+            oldest_transaction=self._oldest_transaction,
             certificates=tuple(dict.fromkeys(self._certificates())),
             extra=(partial(queue.metrics, paths.layout(self._config).queue_counts),),
         )

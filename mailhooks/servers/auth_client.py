@@ -134,6 +134,8 @@ class AuthClientConnection(Connection):
         now = self.server.clock.seconds()
         self._accepted.value += 1
         self.counters.seconds.observe(now - since)
+        if self.counters.trace is not None:
+            self.counters.trace("", "accepted", now - since, user)
         if not asked.nologin and self._name is not None:
             self.server.pending_logins.add(self._name, asked.id, Login(user, asked.service), now)
         return b"OK\t%d\tuser=%b\n" % (asked.id, user.encode())
@@ -206,7 +208,7 @@ class AuthClientConnection(Connection):
             return wire.challenge(request.id, final)
         del self._under_way[request.id]
         now = self.server.clock.seconds()
-        self.counters.answered("", type(outcome).__name__.lower(), now - under_way.since)
+        self.counters.answered("", type(outcome).__name__.lower(), now - under_way.since, attempt.login)
         if isinstance(outcome, Accepted):
             if self._name is not None and not request.nologin:
                 login = Login(outcome.user, request.service)

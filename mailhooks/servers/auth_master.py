@@ -98,7 +98,8 @@ class AuthMasterConnection(Connection):
         except Exception:  # noqa: BLE001 - our own fault must not bounce mail, nor end the session that asked
             self.server.fault("FAIL answered")
             result, reply = "temporary", wire.fail(asked.id)
-        self.counters.answered(_COMMANDS[type(asked)], result, self.server.clock.seconds() - began)
+        about = getattr(asked, "user", "") if self.counters.trace is not None else ""
+        self.counters.answered(_COMMANDS[type(asked)], result, self.server.clock.seconds() - began, about)
         return reply
 
     def _find(self, asked: Lookup) -> Answer:

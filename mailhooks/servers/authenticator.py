@@ -24,6 +24,7 @@ from mailhooks.passdb import Accepted, Reason, Refused
 from mailhooks.servers.attempt import TEMPORARY, THROTTLED
 from mailhooks.servers.auth_quick import QuickLogins
 from mailhooks.servers.check import Check
+from mailhooks.servers.failed_logins import FailedLogins
 from mailhooks.store import Service, Unavailable
 from mailhooks.workers import QueueFull, Stopped
 
@@ -92,6 +93,7 @@ class Authenticator:
         self._writer = writer
         self._now = now
         self._limited = Limited(clock.seconds)
+        self._failed = FailedLogins(clock)
         self._rehashing: set[str] = set()
 
     def check(self, attempt: Attempt, later: Callable[[Outcome], None]) -> Outcome | Check:
@@ -231,6 +233,10 @@ class Authenticator:
         if self.tell_policy is not None and service == Service.SMTP and isinstance(outcome, Accepted):
             self.tell_policy(outcome.user, attempt.network or "", outcome.label)
         return outcome
+
+    def tell_refused(self, attempt: Attempt, refused: Refused) -> None:
+        """Write a refusal to the log, whether or not the client waits for it."""
+        self._failed.tell(_service(attempt.service), attempt.network, refused.reason, attempt.login)
 
     def count_invalid(self, service: str, mechanism: str) -> None:
         """Count what was no attempt at all: rubbish where credentials were expected."""

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from mailhooks.throttle import Guess
     from mailhooks.workers import HashPool
 
+_WRONG = Refused(Reason.CREDENTIALS)
+
 
 class Check:
     """One attempt on its way to ``later``, which is called once, or never if it is cancelled."""
@@ -58,6 +60,7 @@ class Check:
 
     def refuse(self, refused: Refused, times: float = 1.0) -> None:
         """Answer so many times the failure delay after the beginning, or at the time limit."""
+        self._owner.tell_refused(self.attempt, refused)
         until = min(self._began + self._owner.settings.failure_delay * times, self._deadline)
         self._wait(max(0.0, until - self._owner.clock.seconds()), refused)
 
@@ -95,7 +98,9 @@ class Check:
 
     def _verified(self, matched: Credential | None) -> None:
         if self._timer is None:  # cancelled, or answered because the time was over
-            self._settle(Refused(Reason.CREDENTIALS) if matched is None else TEMPORARY)
+            if matched is None:
+                self._owner.tell_refused(self.attempt, _WRONG)
+            self._settle(_WRONG if matched is None else TEMPORARY)
             return
         outcome = self._owner.decide(self.attempt, self._asked, matched)
         times = self._settle(outcome)

@@ -80,6 +80,10 @@ class DictConnection(Connection):
         if self._listing is not None:
             self._listing.go_on()
 
+    def oldest_begun(self) -> float | None:
+        """When the oldest transaction that is open was begun."""
+        return min((transaction.began for transaction in self._open.values()), default=None)
+
     def answer(self, message: wire.Message) -> bytes:
         """Take one command, behind the one that is being answered."""
         if not self._busy:
@@ -113,7 +117,7 @@ class DictConnection(Connection):
             case wire.Begin(id=number, user=user):
                 if number in self._open or len(self._open) >= MAX_OPEN:
                     raise WireError("order", "a transaction is begun twice, or too many are open")
-                self._open[number] = Transaction(user)
+                self._open[number] = Transaction(user, self.server.clock.seconds())
             case wire.Set():
                 self._transaction(message.id).add(message, len(message.key) + len(message.value))
             case wire.Unset() | wire.Increment():
@@ -306,6 +310,12 @@ class DictServer(Server):
         self.namespaces = namespaces
         self.uids = {ROOT, *uids, None}  # None: behind TLS, which has checked the client's certificate
         self.private_uids = {ROOT, *private_uids}
+
+    def oldest_transaction(self) -> float:
+        """Return for how many seconds the oldest open transaction has been open; 0 without any."""
+        begun = (connection.oldest_begun() for connection in self.connections if isinstance(connection, DictConnection))
+        now = self.clock.seconds()
+        return now - min((each for each in begun if each is not None), default=now)
 
     def connection(self) -> DictConnection:
         """Make the protocol of a new connection."""

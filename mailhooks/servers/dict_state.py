@@ -20,6 +20,7 @@ class Transaction:
     """What a client wants to write, until it commits."""
 
     user: str
+    began: float
     operations: list[Operation] = field(default_factory=list)
     characters: int = 0
 

@@ -63,14 +63,18 @@ class PolicyServer(Server):
         try:
             reply = policy.render(self._decide(request))
         except Unavailable:
-            return self._temporary(_UNAVAILABLE, started)
+            return self._temporary(_UNAVAILABLE, started, request)
         except Exception:  # noqa: BLE001 - our own fault is logged, and "later" to the client
             self.fault("DEFER_IF_PERMIT answered")
-            return self._temporary(_FAULT, started)
+            return self._temporary(_FAULT, started, request)
         self._decided.value += 1
-        self._durations.observe(perf_counter() - started)
+        seconds = perf_counter() - started
+        self._durations.observe(seconds)
+        if self.counters.trace is not None:
+            action = reply.split(maxsplit=1)[0].partition(b"=")[2].decode().lower()
+            self.counters.trace("", action, seconds, request.instance)
         return reply
 
-    def _temporary(self, action: policy.Action, started: float) -> bytes:
-        self.counters.answered("", "temporary", perf_counter() - started)
+    def _temporary(self, action: policy.Action, started: float, request: policy.Request) -> bytes:
+        self.counters.answered("", "temporary", perf_counter() - started, request.instance)
         return policy.render(action)

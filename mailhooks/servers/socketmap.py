@@ -132,7 +132,10 @@ class SocketmapServer(Server):
                 entry = (socketmap.ok(value), found)
                 if entry[0].find(b":OK ", 1, 8) < 0:
                     return self._temporary(name, entry[0], started)  # too long, or empty
-            if raw and name not in SECRET_TABLES:
+            trace = self.counters.trace
+            if trace is not None:
+                trace(name, "notfound" if value is None else "found", perf_counter() - started, key)
+            elif raw and name not in SECRET_TABLES:  # what is remembered is not told
                 replies.add(raw, entry)
         entry[1].value += 1
         self._durations.observe(perf_counter() - started)

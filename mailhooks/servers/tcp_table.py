@@ -65,7 +65,7 @@ class TcpTableServer(Server):
         """Answer one key."""
         started = perf_counter()
         result, reply = self._answer(key)
-        self.counters.answered(self._name, result, perf_counter() - started)
+        self.counters.answered(self._name, result, perf_counter() - started, key)
         return reply
 
     def _answer(self, key: str) -> tuple[str, bytes]:

@@ -30,6 +30,7 @@ NAMES = {  # of the contract; postfix_queue_messages is ``mailhooks up``'s
     "policy_decisions": ("counter", {"rule", "action", "mode"}),
     "limit_trips": ("counter", {"scope"}),
     "quota_refused": ("counter", set()),
+    "dict_transaction_oldest_seconds": ("gauge", set()),
     "store_up": ("gauge", set()),
     "store_errors": ("counter", set()),
     "store_change_number": ("gauge", set()),

@@ -1,0 +1,156 @@
+"""The shipped fail2ban filter against lines that the real daemon wrote, hostile names among them."""
+
+from __future__ import annotations
+
+import base64
+import json
+import shutil
+import subprocess
+from pathlib import Path
+from urllib.parse import unquote
+
+import pytest
+
+from mailhooks import passwords
+from mailhooks.store import Service
+from mailhooks.wire import socketmap
+
+ROOT = Path(__file__).parent.parent.parent
+FILTER = ROOT / "fail2ban/filter.d/mailhooks.conf"
+JAIL = ROOT / "fail2ban/jail.d/mailhooks.conf"
+
+GUESSER = "192.0.2.66"
+VICTIM = "198.51.100.7"  # whom a guesser would like to see banned
+AWAY = socketmap.temporary("the account store cannot answer now")
+FORGED = "login failed: service=imap rip={victim} reason=credentials user=x"
+HOSTILE = [
+    f"x rip={VICTIM} reason=credentials user=y",
+    "x\n2026-11-22T20:00:00.000+00:00 warn mailhooks.login: " + FORGED.format(victim=VICTIM),
+    "x\r\n" + FORGED.format(victim=VICTIM),
+    f'x", "message": "login failed: service=imap rip={VICTIM} reason=credentials user=',
+    f"\u2028{FORGED.format(victim=VICTIM)}",
+    "%0a" + FORGED.format(victim=VICTIM),
+    "jörg@example1.com",
+    "\x1b[2J\x07",
+    "'$(reboot)`",
+    "a" * 3000,
+]
+
+
+def banned(log: Path, mode: str = "normal") -> list[str]:
+    """Return the address of each line that the filter counts, as fail2ban itself says it."""
+    done = subprocess.run(
+        ["fail2ban-regex", "--out", "ip", str(log), f"{FILTER}[mode={mode}]"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    return done.stdout.split()
+
+
+def log_in(client, number, login, password="wrong", *, rip=GUESSER):
+    """Try to log in over the auth client protocol, and return the answer."""
+    response = base64.b64encode(f"\0{login}\0{password}".encode()).decode()
+    client.sendall(f"AUTH\t{number}\tPLAIN\tservice=imap\trip={rip}\tresp={response}\n".encode())
+    heard = b""
+    while not heard.endswith(b"\n"):
+        heard += client.recv(4096)
+    return heard.decode()
+
+
+def greet(client):
+    heard = b""
+    while not heard.endswith(b"DONE\n"):
+        heard += client.recv(4096)
+    client.sendall(b"VERSION\t1\t2\nCPID\t4711\n")
+
+
+@pytest.fixture(params=["text", "json"])
+def spoken(daemon, tmp_path, request):
+    """What a daemon logs when hostile names, a restricted account, and an outage were tried."""
+    daemon.write(f"[log]\nformat = '{request.param}'\n[throttle]\nallow = ['{GUESSER}/32']\n")
+    restricted = {"allow": [Service.POP3], "password": passwords.hash_password("right")}
+    daemon.change(lambda change: change.add_mailbox("bob@example1.com", **restricted))
+    daemon.start()
+    with daemon.connect("login") as client:
+        greet(client)
+        for number, name in enumerate(HOSTILE, 1):
+            assert log_in(client, number, name).startswith(f"FAIL\t{number}")
+        assert log_in(client, 100, "adam@example1.com", rip="2001:db8::66").startswith("FAIL")
+        assert log_in(client, 101, "adam@example1.com", rip=f"{VICTIM} x").startswith("FAIL")
+        assert log_in(client, 102, "adam@example1.com", rip=f"fe80::1%{VICTIM}").startswith("FAIL")
+        assert "authz_fail" in log_in(client, 103, "bob@example1.com", "right", rip="203.0.113.1")
+        assert log_in(client, 104, "adam@example1.com", "right", rip="203.0.113.2").startswith("OK")
+        (tmp_path / "mailhooks.db").rename(tmp_path / "away")
+        daemon.asks_until(AWAY)
+        assert "temp_fail" in log_in(client, 105, "adam@example1.com", rip="203.0.113.3")
+    _, _, said = daemon.end()
+    path = tmp_path / "log"
+    path.write_text(said)
+    return path
+
+
+def test_only_guesses_are_counted_and_only_for_those_who_guessed(spoken):
+    found = banned(spoken)
+    assert set(found) == {GUESSER, "2001:db8::66"}
+    # One line for each name that was tried as a login, and none was forged out of one.
+    assert len(found) == spoken.read_text().count("login failed: service=imap rip=") - 3  # two without rip, bob
+    assert len(found) >= len(HOSTILE) - 3  # what is no SASL response at all is no login
+
+
+def test_each_line_is_what_is_documented(spoken):
+    for line in spoken.read_text().splitlines():
+        if "login failed:" not in line:
+            continue
+        assert line.isprintable()
+        message = json.loads(line)["message"] if line.startswith("{") else line.partition("mailhooks.login: ")[2]
+        words = message.removeprefix("login failed: ").split(" ")
+        assert [word.partition("=")[0] for word in words] == ["service", "rip", "reason", "user"], line
+        if line.startswith("{"):  # the same, told apart
+            fields = json.loads(line)
+            assert words == [f"{name}={fields[name]}" for name in ("service", "rip", "reason")] + [words[-1]]
+            assert unquote(words[-1]) == f"user={unquote(fields['user'])}"
+    assert "user=j%C3%B6rg@example1.com" in spoken.read_text()
+
+
+def test_throttled_attempts_count_in_aggressive_mode_only(daemon, tmp_path):
+    daemon.write("[throttle]\npair_guesses = 2\n")
+    daemon.start()
+    with daemon.connect("login") as client:
+        greet(client)
+        for number in range(1, 5):
+            log_in(client, number, "adam@example1.com", password=f"wrong{number}")
+    _, _, said = daemon.end()
+    path = tmp_path / "log"
+    path.write_text(said)
+    assert "login throttled: rip=" in said
+    assert banned(path) == [GUESSER] * 2
+    assert len(banned(path, "aggressive")) == 3  # a line in ten seconds for an address
+
+
+def test_lines_from_the_journal_are_understood(tmp_path):
+    path = tmp_path / "log"
+    line = f"warn mailhooks.login: login failed: service=smtp rip={GUESSER} reason=credentials user=x"
+    path.write_text(
+        f"2026-11-22T20:00:00+00:00 mail mailhooks[12]: 2026-11-22T20:00:00.123+00:00 {line}\n"
+        f"2026-11-22T20:00:00+00:00 mail postfix/smtpd[12]: warning: {line}\n"
+        f"2026-11-22T20:00:00.123+00:00 warn mailhooks.servers.base: {line}\n"
+    )
+    assert banned(path) == [GUESSER]
+
+
+def test_fail2ban_itself_takes_the_jail(tmp_path):
+    directory = tmp_path / "fail2ban"
+    shutil.copytree("/etc/fail2ban", directory)
+    for path in directory.glob("jail.d/*"):
+        path.unlink()
+    shutil.copy(FILTER, directory / "filter.d")
+    shutil.copy(JAIL, directory / "jail.d")
+    done = subprocess.run(
+        ["fail2ban-client", "-c", str(directory), "--dump"], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "['add', 'mailhooks', 'systemd']" in done.stdout
+    assert "login failed: service" in done.stdout
+    assert "throttled" not in done.stdout
