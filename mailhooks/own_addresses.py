@@ -11,6 +11,7 @@ from pathlib import Path
 
 from mailhooks.throttle import LOOPBACK
 
+NET = Path("/proc/self/net")  # not /proc/net: a sandbox may hide everything but processes (ProcSubset=pid)
 OWN = "own"  # how a configuration names these
 MAX_ADDRESSES = 10_000  # a machine with a whole network on one interface lists many
 
@@ -18,7 +19,7 @@ MAX_ADDRESSES = 10_000  # a machine with a whole network on one interface lists 
 _LOCAL = re.compile(r"\|-- (\S+)\n\s+/32 host LOCAL")
 
 
-def shared(networks: tuple[str, ...], proc: Path = Path("/proc/net")) -> tuple[str, ...]:
+def shared(networks: tuple[str, ...], proc: Path = NET) -> tuple[str, ...]:
     """Return networks in CIDR notation, with the machine's own addresses in the place of "own".
 
     Raises ValueError for what is no network.
@@ -34,7 +35,7 @@ def shared(networks: tuple[str, ...], proc: Path = Path("/proc/net")) -> tuple[s
     return tuple(dict.fromkeys(found))
 
 
-def own(proc: Path = Path("/proc/net")) -> list[str]:
+def own(proc: Path = NET) -> list[str]:
     """Return loopback and every address of this machine beyond it."""
     addresses = _LOCAL.findall(_read(proc / "fib_trie"))
     for line in _read(proc / "if_inet6").splitlines():
