@@ -1,9 +1,9 @@
 """Listening sockets whose connections send at once, made so that nobody connects before mode and group are right.
 
 Twisted's own UNIX port gives an inherited socket mode 0666, and at the end removes its path and shuts it down for
-everybody who holds it; a new one it shows to all for a moment (bind, then chmod). Here a socket is made first, complete,
-and the port never touches the path; a path that we made is removed at the end, unless another process has taken it over
-meanwhile.
+everybody who holds it; a new one it shows to all for a moment (bind, then chmod). Here a socket is made first,
+complete, and the port never touches the path; a path that we made is removed at the end, unless another process has
+taken it over meanwhile.
 """
 
 from __future__ import annotations
