@@ -16,6 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from mailhooks.environment import WrongVariable, overlay
+
 DEFAULT_PATH = Path("/etc/mailhooks/mailhooks.toml")
 MAX_FILE_BYTES = 1_000_000  # a configuration file is written by hand
 
@@ -135,12 +137,21 @@ class PolicyConfig:
     texts: Mapping[str, str] = field(default_factory=_no_texts)  # other words for refusals, by name (docs: policy)
 
 
+Level = Literal["debug", "info", "warn", "error"]
+
+
+def _no_levels() -> dict[str, Level]:
+    return {}
+
+
 @dataclass(frozen=True)
 class LogConfig:
     """How the daemon logs on stdout."""
 
     format: Literal["text", "json"] = "text"  # one event a line either way
-    level: Literal["debug", "info", "warn", "error"] = "info"  # what is told at least
+    level: Level = "info"  # what is told at least; debug: every request
+    hooks: Mapping[str, Level] = field(default_factory=_no_levels)  # other levels of some hooks: hook name -> level
+    count_lines: bool = False  # ``up``: count the stock daemons' lines that matter, for the metrics
 
 
 @dataclass(frozen=True)
@@ -215,18 +226,32 @@ class Config:
 def load(path: Path | None = None, *, store: str | None = None) -> Config:
     """Read the configuration: ``path``, else MAILHOOKS_CONFIG, else /etc/mailhooks/mailhooks.toml if it exists.
 
-    ``store`` (the --store flag) beats MAILHOOKS_STORE, which beats the file. Raises ConfigError.
+    The variables of ``mailhooks.environment`` beat the file, and ``store`` (the --store flag) beats MAILHOOKS_STORE,
+    which beats the file, too. Raises ConfigError.
     """
     named = path or (Path(value) if (value := os.environ.get("MAILHOOKS_CONFIG")) else None)
-    config = read(named) if named else (read(DEFAULT_PATH) if DEFAULT_PATH.exists() else Config())
+    chosen = named or (DEFAULT_PATH if DEFAULT_PATH.exists() else None)
+    config = read(chosen, os.environ)
     url = store or os.environ.get("MAILHOOKS_STORE")
     if url:
         config = dataclasses.replace(config, store=dataclasses.replace(config.store, url=url))
     return config
 
 
-def read(path: Path) -> Config:
-    """Read one file. Raises ConfigError."""
+def read(path: Path | None, environment: Mapping[str, str]) -> Config:
+    """Read one file, or none, and what the environment says beyond it. Raises ConfigError."""
+    tables = _tables(path) if path else {}
+    try:
+        parse(tables)  # what is wrong with the file is said of the file
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from error
+    try:
+        return parse(overlay(tables, environment))
+    except WrongVariable as error:
+        raise ConfigError(str(error)) from error
+
+
+def _tables(path: Path) -> dict[str, Any]:
     try:
         with path.open("rb") as stream:
             data = stream.read(MAX_FILE_BYTES + 1)
@@ -235,10 +260,10 @@ def read(path: Path) -> Config:
     if len(data) > MAX_FILE_BYTES:
         raise ConfigError(f"{path} has more than {MAX_FILE_BYTES} bytes: that is no configuration file")
     try:
-        return parse(tomllib.loads(data.decode()))
+        return tomllib.loads(data.decode())
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path} is not UTF-8") from error
-    except (tomllib.TOMLDecodeError, ConfigError) as error:
+    except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path}: {error}") from error
 
 

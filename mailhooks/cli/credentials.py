@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import secrets
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import click
@@ -69,14 +69,26 @@ def take(way: str | None, *, minimum: int, what: str, scram: bool = False) -> Cr
         except passwords.HashError as error:
             raise BadInput(str(error)) from error
     if way == "generate":
-        password = generated()
-        return Credential(passwords.hash_password(password), password, _scram(password) if scram else {})
+        return make(scram=scram)
     password = read_line("password", MAX_PASSWORD) if way == "password_stdin" else ask(what)
+    return of(checked(password, minimum), scram=scram)
+
+
+def make(*, scram: bool = False) -> Credential:
+    """Make a password and its credential."""
+    password = generated()
+    return replace(of(password, scram=scram), made=password)
+
+
+def of(password: str, *, scram: bool = False) -> Credential:
+    """Return the credential of a password. Raises BadInput."""
+    from mailhooks import passwords  # noqa: PLC0415 - loads the hash libraries, which most commands do without
+
     try:
-        hashed = passwords.hash_password(checked(password, minimum))
-        return Credential(hashed, scram=_scram(password) if scram else {})
+        hashed = passwords.hash_password(password)
     except passwords.PasswordError as error:
         raise BadInput(str(error)) from error
+    return Credential(hashed, scram=_scram(password) if scram else {})
 
 
 def _scram(password: str) -> dict[str, str]:

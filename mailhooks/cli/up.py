@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import json
+import os
+from typing import TYPE_CHECKING
+
 import click
 
 from mailhooks import config as configuration
+from mailhooks.cli import first_start
 from mailhooks.cli.errors import say
 from mailhooks.cli.session import Session, pass_session
 from mailhooks.store.errors import Unavailable
+
+if TYPE_CHECKING:
+    from mailhooks.config import Config
 
 
 @click.command()
@@ -21,6 +29,7 @@ def command(session: Session) -> int:
     """
     from mailhooks.stack import up  # noqa: PLC0415 - Twisted, which no other command waits for
 
+    wishes = first_start.read(os.environ)
     environment = {"MAILHOOKS_STORE": session.store_url} if session.store_url else {}
     return up.run(
         up.Instance(
@@ -28,6 +37,8 @@ def command(session: Session) -> int:
             config_path=session.config_path,
             environment=environment,
             make_store=lambda: _make_store(session),
+            check=lambda config: first_start.check(wishes, config),
+            fulfil=lambda config: _fulfil(session, wishes, config),
         )
     )
 
@@ -38,3 +49,18 @@ def _make_store(session: Session) -> None:
             pass
     except Unavailable as error:
         say(f"the store cannot be made now: {error}")  # an outage that serve answers and survives
+
+
+def _fulfil(session: Session, wishes: first_start.Wishes, config: Config) -> None:
+    try:
+        made = first_start.fulfil(session, wishes, config)
+    except Unavailable as error:
+        say(f"what the environment asks for waits for the next start, since the store cannot be changed now: {error}")
+        return
+    if made is None:
+        return
+    address, password = made
+    # Not a log line: it must be read whatever LOG_LEVEL says, once, and no collector is to take it for one of many.
+    text = f"the first password of {address} is {password} (shown only now; to change it: mailhooks user passwd)"
+    as_json = config.log.format == "json"
+    click.echo(json.dumps({"level": "warn", "message": text}) if as_json else f"=====> {text} <=====")

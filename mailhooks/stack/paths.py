@@ -52,6 +52,11 @@ class Layout:
         return self.stack / "queue-counts"
 
     @property
+    def http_token(self) -> Path:
+        """The daemon's own copy of [http] token_file, which only root may be able to read."""
+        return self.stack / "http-token"
+
+    @property
     def dovecot_config(self) -> Path:
         """dovecot.conf and the Sieve scripts of the site."""
         return self.stack / "dovecot"
@@ -87,11 +92,50 @@ class Layout:
         return self.state / "bayes"
 
 
-def layout(config: Config) -> Layout:
+class DistributionLayout(Layout):
+    """Where Debian's own services look, for a site whose Postfix, Dovecot and SpamAssassin they start."""
+
+    @property
+    def postfix_config(self) -> Path:
+        """main.cf and master.cf."""
+        return self.root / "etc/postfix"
+
+    @property
+    def postfix_data(self) -> Path:
+        """What Postfix can make again."""
+        return self.root / "var/lib/postfix"
+
+    @property
+    def dovecot_config(self) -> Path:
+        """dovecot.conf and the Sieve scripts of the site."""
+        return self.root / "etc/dovecot"
+
+    @property
+    def sieve_programs(self) -> Path:
+        """What the site's Sieve scripts may run."""
+        return self.dovecot_config / "sieve-programs"
+
+    @property
+    def dovecot_state(self) -> Path:
+        """What Dovecot can make again."""
+        return self.root / "var/lib/dovecot"
+
+    @property
+    def spamassassin_config(self) -> Path:
+        """mailhooks.cf, beside the distribution's files."""
+        return self.root / "etc/spamassassin"
+
+    @property
+    def bayes(self) -> Path:
+        """What SpamAssassin learned: the home of spamd's user."""
+        return self.root / "var/lib/spamassassin/.spamassassin"
+
+
+def layout(config: Config, kind: type[Layout] = Layout) -> Layout:
     """Work out where the instance of this configuration lives. Raises ConfigError for a path no daemon would read."""
     url = config.store.url
     database = Path(url[len(_SQLITE) :] if url.startswith(_SQLITE) else config.store.snapshot)
-    found = Layout(
+    found = kind(
         root=Path(config.server.root),
         state=database.parent,
         mail=mail_base(config.mail.home),

@@ -10,13 +10,14 @@ import os
 import re
 import socket
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from mailhooks import spamprefs
 from mailhooks.config import Config, ConfigError
+from mailhooks.environment import HOSTNAME, MAX_PORT, NEXTHOP
 from mailhooks.stack import paths, sockets
 from mailhooks.stack.template import load, render
 
@@ -42,14 +43,8 @@ LOGIN_PROCESSES = 512
 # What Dovecot keeps in the dict when it is switched on in [server], and the name of the dict.
 DICT_SWITCHES = {"sieve_dict": "sieve", "metadata": "metadata", "shared_folders": "acl"}
 
-MAX_PORT = 65_535
-
 SITE_SPAMASSASSIN = Path("/etc/spamassassin")
 
-_HOSTNAME = re.compile(
-    r"(?=.{1,253}$)[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*"
-)
-_RELAY = re.compile(r"(\[[A-Za-z0-9.:-]+\]|[A-Za-z0-9.-]+)(:[A-Za-z0-9-]+)?")
 _LOOPBACK = {True: "127.0.0.0/8 [::1]/128", False: "127.0.0.0/8"}
 
 
@@ -62,19 +57,40 @@ class File:
 
 
 def files(config: Config, generation: Generation, daemon: Daemon, *, ipv6: bool | None = None) -> tuple[File, ...]:
-    """Render one daemon's files. Raises ConfigError for a setting that the daemon could not use."""
-    where = paths.layout(config)
-    values, words = _values(config, generation, where, has_ipv6() if ipv6 is None else ipv6), _words(config, generation)
+    """Render one daemon's files for ``up``. Raises ConfigError for a setting that the daemon could not use."""
+    directory, rendered = _files(config, generation, daemon, paths.layout(config), {"up"}, ipv6=ipv6)
+    if daemon == "spamassassin":  # the machine's own plugins, rules and settings are read before ours
+        rendered += [_includes(directory / "site.pre", "*.pre"), _includes(directory / "00_site.cf", "*.cf")]
+    return tuple(rendered)
+
+
+def for_distribution(config: Config, generation: Generation, daemon: Daemon) -> tuple[File, ...]:
+    """Render one daemon's files for the distribution's services. Raises ConfigError."""
+    where = paths.layout(config, paths.DistributionLayout)
+    directory, rendered = _files(config, generation, daemon, where, set())
+    if daemon == "spamassassin":  # read after the distribution's local.cf, in the order of names
+        rendered = [replace(rendered[0], path=directory / "mailhooks.cf")]
+    return tuple(rendered)
+
+
+def _files(
+    config: Config,
+    generation: Generation,
+    daemon: Daemon,
+    where: paths.Layout,
+    words: set[str],
+    *,
+    ipv6: bool | None = None,
+) -> tuple[Path, list[File]]:
+    values = _values(config, generation, where, has_ipv6() if ipv6 is None else ipv6)
+    words = words | _words(config, generation)
     directory, names, programs = {
         "postfix": (where.postfix_config, ("main.cf", "master.cf"), ("spamfilter.py",)),
         "dovecot": (where.dovecot_config, ("dovecot.conf", "default.sieve", "folder.sieve"), ("folder.py",)),
         "spamassassin": (where.spamassassin_config, ("local.cf",), ()),
     }[daemon]
     rendered = [File(directory / name, render(load(f"{daemon}/{name}"), values, words)) for name in names]
-    rendered += [File(directory / name, _program(name)) for name in programs]
-    if daemon == "spamassassin":  # the machine's own plugins, rules and settings are read before ours
-        rendered += [_includes(directory / "site.pre", "*.pre"), _includes(directory / "00_site.cf", "*.cf")]
-    return tuple(rendered)
+    return directory, rendered + [File(directory / name, _program(name)) for name in programs]
 
 
 def write(rendered: Iterable[File]) -> bool:
@@ -95,7 +111,7 @@ def write(rendered: Iterable[File]) -> bool:
 def hostname(config: Config) -> str:
     """Return the name that Postfix gives itself: the configured one, else the machine's. Raises ConfigError."""
     name = config.server.hostname or socket.gethostname()
-    if not _HOSTNAME.fullmatch(name):
+    if not HOSTNAME.fullmatch(name):
         raise ConfigError(f"server.hostname: {name!r} is no host name (letters, digits, hyphens and dots)")
     return name if "." in name else f"{name}.localdomain"
 
@@ -112,7 +128,7 @@ def has_ipv6() -> bool:
 
 def _values(config: Config, generation: Generation, where: paths.Layout, ipv6: bool) -> dict[str, str]:
     server, listen, ports = config.server, config.listen, config.server.ports
-    if server.relayhost and not _RELAY.fullmatch(server.relayhost):
+    if server.relayhost and not NEXTHOP.fullmatch(server.relayhost):
         raise ConfigError(f"server.relayhost: {server.relayhost!r} is not [host]:port, host:port or a domain")
     postfix_socket = {
         key: sockets.find(getattr(listen, key), key).for_postfix(where.queue)

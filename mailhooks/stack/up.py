@@ -20,8 +20,11 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger, globalLogBeginner
 
 from mailhooks.config import Config, ConfigError
+from mailhooks.endpoints import EndpointError
+from mailhooks.environment import WrongVariable, read_secret
+from mailhooks.hooks import enabled
 from mailhooks.log import Observer
-from mailhooks.stack import certificate, children, directories, generation, paths, render
+from mailhooks.stack import certificate, children, directories, files, generation, paths, render
 from mailhooks.stack.queue import QueueCounter
 from mailhooks.stack.ready import Waiter
 from mailhooks.stack.supervisor import Supervisor
@@ -44,6 +47,8 @@ class Instance:
     config_path: Path | None
     environment: dict[str, str]  # for ``serve``
     make_store: Callable[[], None]
+    check: Callable[[Config], None] = lambda _config: None  # what else must fit; raises ConfigError
+    fulfil: Callable[[Config], None] = lambda _config: None  # makes in the store what the environment asks for
 
 
 def run(instance: Instance) -> int:
@@ -51,6 +56,7 @@ def run(instance: Instance) -> int:
     if os.geteuid() != 0:
         raise ConfigError("up needs root: Postfix and Dovecot bind their ports and change users; run it with sudo")
     config = instance.load()
+    instance.check(config)
     observer = Observer(sys.stdout, config.log.format, config.log.level)
     globalLogBeginner.beginLoggingTo([observer], redirectStandardIO=False)
     os.umask(0o022)
@@ -61,6 +67,7 @@ def run(instance: Instance) -> int:
     if first:
         instance.make_store()
         say("this is the first start: made an empty store")
+    instance.fulfil(config)
     return _supervise(config, instance)
 
 
@@ -82,6 +89,7 @@ def prepare(config: Config) -> None:
         raise ConfigError(str(error)) from error
     directories.check_interpreter(directories.service_account(config))
     directories.make(config)
+    copy_token(config)
     children.refuse_running(config)
     pair = Path(config.server.certificate), Path(config.server.key)
     try:
@@ -95,6 +103,22 @@ def prepare(config: Config) -> None:
     children.prepare_dovecot(config)
 
 
+def copy_token(config: Config) -> None:
+    """Give the daemon a token file of its own, and see that [listen] can be served with it. Raises ConfigError."""
+    path, token = paths.layout(config).http_token, ""
+    if name := config.http.token_file:
+        variable = "HTTP_TOKEN_FILE" if os.environ.get("HTTP_TOKEN_FILE") else "http.token_file"
+        try:
+            token = read_secret(variable, Path(name))
+        except WrongVariable as error:
+            raise ConfigError(str(error)) from error
+        files.replace(path, token.encode(), directories.service_account(config), 0o400)
+    try:
+        enabled(config, None, token=bool(token))
+    except EndpointError as error:
+        raise ConfigError(str(error)) from error
+
+
 def write(config: Config, found: generation.Generation) -> None:
     """Render and write every daemon's files. Raises ConfigError."""
     rendered = [file for daemon in render.DAEMONS for file in render.files(config, found, daemon)]
@@ -103,7 +127,10 @@ def write(config: Config, found: generation.Generation) -> None:
 
 def stages(config: Config, instance: Instance) -> list[list[children.Child]]:
     """Return what starts when: no smtpd may start before the auth socket answers."""
-    serve = children.serve(config, instance.config_path, instance.environment)
+    environment = dict(instance.environment)
+    if config.http.token_file:
+        environment["HTTP_TOKEN_FILE"] = str(paths.layout(config).http_token)
+    serve = children.serve(config, instance.config_path, environment)
     neighbours = [children.dovecot(config)]
     if config.server.spam_filter:
         neighbours.append(children.spamd(config))
