@@ -1,5 +1,7 @@
 # make run    the complete mail server with an example domain, on loopback ports
 # make test   everything: lint, types, unit, property and end-to-end tests with the real programs
+# make image  the mail server as a container image, by docker or podman
+# make install  mailhooks as a service, for the Postfix and Dovecot of this machine
 # make bench  the benchmarks, with their yardsticks beside them
 # make unit   the tests that start no stock daemon
 
@@ -12,7 +14,7 @@ PYTHON ?= $(firstword $(wildcard /usr/bin/python3) python3)
 VENV ?= $(shell scripts/environment-path)
 BIN := $(VENV)/bin
 
-.PHONY: run test bench unit lint packages debian13 docs clean
+.PHONY: run install test bench unit lint packages debian13 container image docs clean
 
 packages:
 	scripts/install-debian
@@ -42,8 +44,26 @@ export MAILHOOKS_DEBIAN13 := $(DEBIAN13)
 debian13: packages $(VENV)/installed
 	scripts/debian13-root $(DEBIAN13) $(BIN)/python
 
+# The image, as the tests need it where there is no container registry; `make image` is everybody else's.
+export MAILHOOKS_IMAGE ?= localhost/mailhooks-test
+
+container: packages
+	scripts/container-image $(MAILHOOKS_IMAGE)
+
+# DEBIAN=bookworm builds the other generation. Podman leaves HEALTHCHECK out of images in its own format.
+image: export BUILDAH_FORMAT := docker
+IMAGE ?= mailhooks
+DEBIAN ?= trixie
+
+image:
+	$(or $(shell command -v docker || command -v podman),$(error there is neither docker nor podman)) build \
+		--build-arg DEBIAN=$(DEBIAN) \
+		--build-arg VERSION=$(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' mailhooks/__init__.py) \
+		--build-arg REVISION=$(shell git rev-parse HEAD) \
+		--tag $(IMAGE) --file docker/Dockerfile .
+
 # A file stays on one worker, since its scenarios share a server; the order of the workers is no matter.
-test: lint debian13
+test: lint debian13 container
 	$(BIN)/python -m pytest -n auto --dist loadfile
 
 # The pages of the reference that are made from the code.
@@ -64,6 +84,10 @@ run:
 	@echo "make run needs root: Postfix and Dovecot change users, and missing packages are installed. Asking sudo."
 	exec sudo $(MAKE) --no-print-directory run ARGS="$(ARGS)"
 endif
+
+# docs/bare-metal.rst goes through what comes before and after it.
+install:
+	scripts/install-service
 
 clean:
 	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache

@@ -5,8 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from container import Image
 from machine import Machine, machines
 from server import Server
+
+KINDS = {**machines(), "container": Image("container", ("mailhooks",))}
+
+# These scenarios are what the image promises, so they run against it from outside, too.
+LAST_OF_THE_MAIN_JOB = "test_11_import"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -15,10 +21,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.e2e)
 
 
-@pytest.fixture(scope="session", params=["here", "debian13"])
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run a module on the machines that it names as MACHINES, else on both generations."""
+    if "machine" in metafunc.fixturenames:
+        chosen = getattr(metafunc.module, "MACHINES", ("here", "debian13"))
+        if metafunc.module.__name__ <= LAST_OF_THE_MAIN_JOB:
+            chosen = (*chosen, "container")
+        metafunc.parametrize("machine", chosen, indirect=True, scope="session")
+
+
+@pytest.fixture(scope="session")
 def machine(request: pytest.FixtureRequest) -> Machine:
     """Each generation in turn. What is missing is an error, never a skip: `make test` installs it."""
-    chosen = machines()[request.param]
+    chosen = KINDS[request.param]
     if missing := chosen.missing():
         pytest.fail(f"not installed: {', '.join(missing)}; `make test` brings it")
     return chosen

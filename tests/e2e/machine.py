@@ -1,4 +1,4 @@
-"""Where the stock daemons run: this machine, or the root of the other Debian generation below it."""
+"""Where the stock daemons run: this machine, the root of the other Debian generation below it, or a container."""
 
 from __future__ import annotations
 
@@ -8,6 +8,10 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from server import Server
 
 # Where `make test` puts it (scripts/debian13-root).
 DEBIAN13 = Path(os.environ.get("MAILHOOKS_DEBIAN13", "/var/cache/mailhooks-debian13"))
@@ -44,6 +48,44 @@ class Machine:
         absent = [program for program in programs if not shutil.which(program, path=path)]
         ours = self.root / self.program[0].lstrip("/")
         return absent if ours.exists() else [*absent, str(ours)]
+
+    # --- one server there -------------------------------------------------------------------------------------
+
+    # How a server here reaches the loopback ports of the machine on which the tests run.
+    loopback = "127.0.0.1"
+
+    def root_of(self, server: Server) -> Path:
+        """What the daemons call the server's directory."""
+        return Path("/") / server.host_root.relative_to(self.root)
+
+    def tables(self, server: Server) -> dict[str, dict[str, Any]]:
+        """What mailhooks.toml says so that the server shares nothing with another one."""
+        return {
+            "store": {"url": f"sqlite:///{server.root}/var/lib/mailhooks/mailhooks.db"},
+            "listen": {"http": [f"tcp:{server.port['http']}:interface=127.0.0.1"]},
+            "server": {"root": str(server.root), "interface": "127.0.0.1"},
+            "server.ports": {name: self.port(server, name) for name in server.services},
+        }
+
+    def port(self, server: Server, service: str) -> int:
+        """Where the service listens, as a program beside it says."""
+        return server.port[service]
+
+    def up(self, server: Server) -> list[str]:
+        """The command that starts the server and ends with it."""
+        return self.inside(server, *self.program, "--config", str(server.config), "up")
+
+    def inside(self, _server: Server, *arguments: str) -> list[str]:
+        """What to execute so that ``arguments`` run beside the daemons of this server."""
+        return self.command(*arguments)
+
+    def supervisor(self, server: Server) -> int:
+        """Return the process of ``mailhooks up``."""
+        assert server.process is not None
+        return server.process.pid
+
+    def remove(self, server: Server) -> None:
+        """Remove what the server left outside its directory."""
 
 
 def machines() -> dict[str, Machine]:

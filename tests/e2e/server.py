@@ -82,12 +82,13 @@ class Server:
     machine: Machine
     settings: dict[str, dict[str, Any]] = field(default_factory=dict)  # more lines for mailhooks.toml
     pop3: bool = False
+    environment: dict[str, str] = field(default_factory=dict)  # beyond our own, as a container gives it
 
     def __post_init__(self) -> None:
         base = self.machine.root / "var/tmp"
         self.host_root = Path(tempfile.mkdtemp(prefix="mailhooks-", dir=base))
         self.host_root.chmod(0o755)  # the daemons' users must be able to pass
-        self.root = Path("/") / self.host_root.relative_to(self.machine.root)  # as the daemons name it
+        self.root = self.machine.root_of(self)  # as the daemons name it
         self.port = dict(zip((*SERVICES, "http"), free_ports(len(SERVICES) + 1), strict=True))
         self.process: subprocess.Popen[bytes] | None = None
         self.log_path = self.host_root / "up.log"
@@ -104,18 +105,22 @@ class Server:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.stop()
-        shutil.rmtree(self.host_root, ignore_errors=True)
+        try:
+            self.stop()
+        finally:
+            self.machine.remove(self)
+            shutil.rmtree(self.host_root, ignore_errors=True)
 
     def start(self) -> None:
         """Start ``mailhooks up`` and wait until it can take mail and logins."""
         with self.log_path.open("ab") as log:
             self.process = subprocess.Popen(
-                self.machine.command(*self.machine.program, "--config", str(self.config), "up"),
+                self.machine.up(self),
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,
+                env={**os.environ, **self.environment},
             )
         try:
             until("the server is ready", self._ready, START_SECONDS)
@@ -147,9 +152,11 @@ class Server:
         )
 
     def _greets(self, service: str) -> bool:
+        if service == "spamd":
+            return self.run("spamc", "-K", "-p", str(self.machine.port(self, "spamd"))).returncode == 0
         try:
             with socket.create_connection(("127.0.0.1", self.port[service]), 5) as connection:
-                return service == "spamd" or bool(connection.recv(1))
+                return bool(connection.recv(1))
         except OSError:
             return False
 
@@ -159,6 +166,11 @@ class Server:
     def config(self) -> Path:
         """mailhooks.toml, as the daemons name it."""
         return self.root / "etc/mailhooks/mailhooks.toml"
+
+    @property
+    def services(self) -> tuple[str, ...]:
+        """What is not switched off by default."""
+        return tuple(name for name in SERVICES if self.pop3 or "pop3" not in name)
 
     @property
     def store(self) -> Path:
@@ -175,13 +187,8 @@ class Server:
         return self.host_root / path
 
     def _write_configuration(self) -> None:
-        ports = {name: self.port[name] for name in SERVICES if self.pop3 or "pop3" not in name}
-        tables: dict[str, dict[str, Any]] = {
-            "store": {"url": f"sqlite:///{self.root}/var/lib/mailhooks/mailhooks.db"},
-            "listen": {"http": [f"tcp:{self.port['http']}:interface=127.0.0.1"]},
-            "server": {"root": str(self.root), "interface": "127.0.0.1", "hostname": "mail.example1.com"},
-            "server.ports": ports,
-        }
+        tables = self.machine.tables(self)
+        tables["server"].setdefault("hostname", "mail.example1.com")
         for name, values in self.settings.items():
             tables.setdefault(name, {}).update(values)
         path = self.host("etc/mailhooks/mailhooks.toml")
@@ -196,12 +203,13 @@ class Server:
     def mailhooks(self, *arguments: str, given: str | None = None, code: int = 0) -> str:
         """Run the command line as the admin; return what it printed to stdout."""
         done = subprocess.run(
-            self.machine.command(*self.machine.program, "--config", str(self.config), *arguments),
+            self.machine.inside(self, *self.machine.program, "--config", str(self.config), *arguments),
             input=given,
             text=True,
             capture_output=True,
             timeout=120,
             check=False,
+            env={**os.environ, **self.environment},
         )
         assert done.returncode == code, f"{arguments}: exit {done.returncode}\n{done.stdout}\n{done.stderr}"
         return done.stdout
@@ -224,18 +232,24 @@ class Server:
         )
         self.mailhooks("alias", "add", "@example2.com", "bob@example2.com")
 
+    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run a program beside the daemons to its end, at most a minute."""
+        return subprocess.run(
+            self.machine.inside(self, *arguments), text=True, capture_output=True, timeout=60, check=False
+        )
+
     def doveadm(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run the stock doveadm against this server's Dovecot."""
-        return self.machine.run("doveadm", "-c", f"{self.root}/run/mailhooks-stack/dovecot/dovecot.conf", *arguments)
+        return self.run("doveadm", "-c", f"{self.root}/run/mailhooks-stack/dovecot/dovecot.conf", *arguments)
 
     def postqueue(self) -> list[dict[str, Any]]:
         """Return the messages waiting in Postfix's queue."""
-        done = self.machine.run("postqueue", "-c", f"{self.root}/run/mailhooks-stack/postfix", "-j")
+        done = self.run("postqueue", "-c", f"{self.root}/run/mailhooks-stack/postfix", "-j")
         return [json.loads(line) for line in done.stdout.splitlines()]
 
     def flush(self) -> None:
         """Let Postfix try again at once what it deferred."""
-        self.machine.run("postqueue", "-c", f"{self.root}/run/mailhooks-stack/postfix", "-f")
+        self.run("postqueue", "-c", f"{self.root}/run/mailhooks-stack/postfix", "-f")
 
     def drain(self) -> None:
         """Wait until everything has left the queue, however often it was deferred."""
@@ -252,16 +266,21 @@ class Server:
             connection.execute("ROLLBACK")
             connection.close()
 
+    @property
+    def supervisor(self) -> int:
+        """The process of ``mailhooks up``."""
+        return self.machine.supervisor(self)
+
     def pids(self, pattern: str) -> list[int]:
         """Return the processes of this server (below ``up``) whose command line holds ``pattern``."""
-        assert self.process is not None
-        found, waiting = [], [self.process.pid]
+        top = self.supervisor
+        found, waiting = [], [top]
         while waiting:
             pid = waiting.pop()
             with contextlib.suppress(OSError):
                 waiting += [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
                 line = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-                if pattern in line and pid != self.process.pid:
+                if pattern in line and pid != top:
                     found.append(pid)
         return found
 

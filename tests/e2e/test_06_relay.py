@@ -11,7 +11,7 @@ def test_relay_password_changes_live(machine):
         host.add_user("customer@remote.test")
         host.add_user("reader@remote.test")
         host.mailhooks("sender", "allow", "customer@remote.test", "@example1.com")
-        nexthop = f"[127.0.0.1]:{host.port['submission']}"
+        nexthop = f"[{machine.loopback}]:{host.port['submission']}"
         with Server(machine, {"server": {"relayhost": nexthop}}) as server:
             server.furnish()
 
