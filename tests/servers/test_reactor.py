@@ -90,3 +90,14 @@ def test_a_connection_that_fails_at_its_end_is_logged_and_holds_up_nobody(reacto
 def test_waits_no_longer_than_asked(reactor):
     reactor.doIteration(0.001)
     assert not reactor.removeAll()
+
+
+def test_a_transport_that_fails_while_reading_ends_and_holds_up_nobody(reactor, events):
+    failing, sound = Reader(reactor, then=lambda: 1 / 0), Reader(reactor)
+    reactor.doIteration(0)
+    assert failing.seen == [b"x", ZeroDivisionError]
+    assert sound.seen == [b"x"]
+    faults = [event["log_failure"].type for event in events if "log_failure" in event]
+    assert ZeroDivisionError in faults
+    assert failing not in reactor.getReaders()
+    failing.close()
