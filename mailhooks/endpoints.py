@@ -144,11 +144,14 @@ class _Listening:
     ) -> TCPPort:
         from twisted.protocols.tls import TLSMemoryBIOFactory  # noqa: PLC0415 - costs 5 MB, and few need it
 
-        if self._listener.client_ca is not None:
-            _verify_clients(contextFactory.getContext(), self._listener.client_ca)
-        return self.listenTCP(
-            port, TLSMemoryBIOFactory(contextFactory, False, factory, self._reactor), backlog, interface
+        from mailhooks.tls import RenewedContext, files_of  # noqa: PLC0415 - the same
+
+        listener = self._listener
+        own = (listener.client_ca,) if listener.client_ca is not None else ()
+        renewed = RenewedContext(
+            contextFactory, listener.description, (*files_of(listener.arguments), *own), self._verify_clients
         )
+        return self.listenTCP(port, TLSMemoryBIOFactory(renewed, False, factory, self._reactor), backlog, interface)
 
     def listenUNIX(  # noqa: N802 - Twisted calls it
         self,
@@ -180,6 +183,10 @@ class _Listening:
             port = ports._fromListeningDescriptor(self._reactor, fileDescriptor, addressFamily, factory)  # noqa: SLF001
         port.startListening()
         return port
+
+    def _verify_clients(self, context: Any) -> None:
+        if self._listener.client_ca is not None:
+            _verify_clients(context, self._listener.client_ca)
 
     def _give_to_group(self, path: Path) -> None:
         group = self._listener.group if self._listener.group is not None else self._default_group

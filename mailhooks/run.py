@@ -1,26 +1,27 @@
 """Runs one process: log, signals, readiness; everything else is in ``service`` and ``lifecycle``.
 
 SIGTERM and SIGINT end it in order, a second one at once. SIGHUP reads the configuration again and keeps the old one
-when the new one is bad. Signals only schedule: nothing is done inside a handler.
+when the new one is bad. SIGUSR1 has everything told in the log, or no more. Signals only schedule: nothing is done
+inside a handler.
 """
 
 from __future__ import annotations
 
 import gc
-import os
 import resource
 import signal
-import socket
 import sys
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger, globalLogBeginner
 
+from mailhooks import notify, verbosity
 from mailhooks.config import ConfigError
 from mailhooks.log import Observer
 from mailhooks.reactor import install
 from mailhooks.service import make_service
+from mailhooks.verbosity import Verbosity
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -46,11 +47,13 @@ def run(load: Callable[[], Config], only: Collection[str] | None = None) -> int:
     globalLogBeginner.beginLoggingTo([observer], redirectStandardIO=False)
     raise_file_limit()
     service = make_service(config, reactor, only)
+    levels = Verbosity(config.log, observer, service.counters, service.renewal.forget)
     service.start()
     gc.collect()
     gc.freeze()  # what was made until now stays: the collector need not go through it again and again
-    Process(reactor, service, observer, load).install()
-    reactor.callWhenRunning(notify, "READY=1")
+    Process(reactor, service, levels, load).install()
+    reactor.callWhenRunning(notify.tell, "READY=1")
+    reactor.callWhenRunning(notify.Heartbeat(reactor, service.status).start)
     reactor.run(installSignalHandlers=False)
     service.store.close()
     return 0
@@ -59,16 +62,21 @@ def run(load: Callable[[], Config], only: Collection[str] | None = None) -> int:
 class Process:
     """The signals of a process."""
 
-    def __init__(self, reactor: Any, service: Service, observer: Observer, load: Callable[[], Config]) -> None:
+    def __init__(self, reactor: Any, service: Service, levels: Verbosity, load: Callable[[], Config]) -> None:
         self._reactor = reactor
         self._service = service
-        self._observer = observer
+        self._levels = levels
         self._load = load
         self._ending = False
 
     def install(self) -> None:
-        """Take over SIGTERM, SIGINT and SIGHUP."""
-        for number, react in ((signal.SIGTERM, self.end), (signal.SIGINT, self.end), (signal.SIGHUP, self.reload)):
+        """Take over SIGTERM, SIGINT, SIGHUP and SIGUSR1."""
+        for number, react in (
+            (signal.SIGTERM, self.end),
+            (signal.SIGINT, self.end),
+            (signal.SIGHUP, self.reload),
+            (signal.SIGUSR1, self._levels.toggle),
+        ):
             signal.signal(number, self._soon(react))
 
     def _soon(self, react: Callable[[], None]) -> Callable[[int, Any], None]:
@@ -78,13 +86,16 @@ class Process:
         """Take a new configuration, or say why not."""
         if self._ending:
             return
+        notify.reloading()
         try:
             config = self._load()
+            verbosity.check(config.log)
             self._service.reload(config)
+            self._levels.configure(config.log)
         except ConfigError as error:
             log.error("the configuration is bad, the old one stays: {why}", why=str(error))
-            return
-        self._observer.configure(config.log.format, config.log.level)
+        finally:
+            notify.tell("READY=1")
 
     def end(self) -> None:
         """End in order; the second time at once."""
@@ -92,7 +103,7 @@ class Process:
             self._stop()
             return
         self._ending = True
-        notify("STOPPING=1")
+        notify.tell("STOPPING=1")
         log.info("ending")
         self._reactor.callLater(LAST_SECONDS, self._stop)
         Deferred.fromCoroutine(self._service.stop()).addErrback(self._not_stopped).addBoth(lambda _: self._stop())
@@ -109,16 +120,3 @@ def raise_file_limit() -> None:
     """Allow as many open files as the machine lets us: one for each connection."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-
-
-def notify(state: str) -> None:
-    """Tell a service manager, if there is one (sd_notify(3))."""
-    name = os.environ.get("NOTIFY_SOCKET", "")
-    if not name:
-        return
-    address = "\0" + name[1:] if name.startswith("@") else name
-    try:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sock:
-            sock.sendto(state.encode(), address)
-    except OSError:
-        log.warn("the service manager does not hear us")

@@ -272,7 +272,8 @@ class _Builder:
             for binding, port in self._service.listening
             if binding.hook != "http"
         ]
-        return Deferred.fromCoroutine(probes.report(asked))
+        store = self._service.store
+        return Deferred.fromCoroutine(probes.report(asked, "" if store.available else store.reason))
 
     def _certificates(self) -> Iterable[Path]:
         yield Path(self._config.server.certificate)

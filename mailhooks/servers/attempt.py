@@ -6,6 +6,10 @@ from dataclasses import dataclass, field
 
 from mailhooks.passdb import Accepted, Refused
 
+# As this service nobody ever logs in. An attempt says only whether the store answers: at once, without a hash, and
+# without being counted as a guess. For readiness (``servers.probes``).
+READINESS = "readiness"
+
 
 @dataclass(frozen=True, slots=True)
 class Attempt:

@@ -21,7 +21,7 @@ from mailhooks import passdb, passwords
 from mailhooks.log import Limited
 from mailhooks.logins import STANDARD, LoginRules
 from mailhooks.passdb import Accepted, Reason, Refused
-from mailhooks.servers.attempt import TEMPORARY, THROTTLED
+from mailhooks.servers.attempt import READINESS, TEMPORARY, THROTTLED
 from mailhooks.servers.auth_quick import QuickLogins
 from mailhooks.servers.check import Check
 from mailhooks.servers.failed_logins import FailedLogins
@@ -99,6 +99,8 @@ class Authenticator:
     def check(self, attempt: Attempt, later: Callable[[Outcome], None]) -> Outcome | Check:
         """Answer now if the answer is at hand; else return a Check and call ``later`` once, within the time limit."""
         try:
+            if attempt.service == READINESS:
+                return self._readiness(attempt)
             return self._check(attempt, later)
         except Unavailable:
             return self.count(attempt, TEMPORARY)
@@ -131,6 +133,11 @@ class Authenticator:
         elif not (check.audit(outcome) if isinstance(outcome, Accepted) else check.verify(self._pool)):
             return self.count(attempt, TEMPORARY)
         return check
+
+    def _readiness(self, attempt: Attempt) -> Outcome:
+        """Refuse when logins can be decided now; raise Unavailable, or say TEMPORARY, when they cannot."""
+        self._store.mailbox(attempt.login)
+        return TEMPORARY if self.waiting >= MAX_WAITING or self._pool.full else Refused(Reason.CREDENTIALS)
 
     def keys(self, mechanism: str, login: str) -> str | None:
         """Look up what a SCRAM login is asked with; None when it cannot be told now."""

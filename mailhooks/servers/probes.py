@@ -1,13 +1,15 @@
 """A real lookup through each hook's own socket: what /readyz says is what Postfix and Dovecot would hear.
 
 Every probe asks for a name that cannot exist (RFC 2606), so that a ready hook says a positive "no": an answer that
-needs the store. The auth client hooks say no more than their handshake, because an attempt to log in would take the
-failure delay; whether their store answers is what auth_userdb says. A listener with TLS is asked for a connection only.
+needs the store. The auth client hooks are asked for a login as the service "readiness", which is refused at once
+(``attempt.READINESS``). A listener with TLS is asked for a connection only: it may want a certificate.
 """
 
 from __future__ import annotations
 
+import os
 import re
+from base64 import b64encode
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +18,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import TCP4ClientEndpoint, TCP6ClientEndpoint, UNIXClientEndpoint, connectProtocol
 from twisted.internet.protocol import Protocol
 
+from mailhooks.servers.attempt import READINESS
 from mailhooks.wire import policy, socketmap, tcp_table
 
 if TYPE_CHECKING:
@@ -24,7 +27,7 @@ if TYPE_CHECKING:
     from twisted.internet.interfaces import IListeningPort
     from twisted.python.failure import Failure
 
-LIMIT_SECONDS = 5.0  # for one probe, connecting and answer: the time limit of a lookup
+LIMIT_SECONDS = 5.0  # for one probe, connecting and answer: the time limit of a lookup; all are asked at once
 MAX_REPLY_BYTES = 4096  # every answer to a probe is short
 
 NOBODY = "readiness@mailhooks.invalid"
@@ -47,7 +50,13 @@ _USER = Probe(
     re.compile(rb"\t4711(\t[^\n]*)?\n\Z"),
     b"NOTFOUND\t4711\n",
 )
-_HANDSHAKE = Probe(b"", re.compile(rb"^DONE\n\Z", re.MULTILINE), b"SPID\t")
+_LOGIN = Probe(
+    b"VERSION\t1\t2\nCPID\t1\n"
+    b"AUTH\t4711\tPLAIN\tservice=%b\tsecured\tresp=%b\n"
+    % (READINESS.encode(), b64encode(f"\0{NOBODY}\0readiness".encode())),
+    re.compile(rb"^(FAIL|OK)\t4711[^\n]*\n\Z", re.MULTILINE),
+    f"FAIL\t4711\tuser={NOBODY}\n".encode(),
+)
 PROBES = {
     "socketmap": Probe(socketmap.request("virtual_mailbox_domains", DOMAIN), re.compile(rb",\Z"), socketmap.NOT_FOUND),
     "tcp_table": Probe(tcp_table.request(NOBODY), _LINE, b"500 "),
@@ -58,8 +67,8 @@ PROBES = {
         re.compile(rb"\n\n\Z"),
         b"action=DUNNO",
     ),
-    "postfix_auth": _HANDSHAKE,
-    "login": _HANDSHAKE,
+    "postfix_auth": _LOGIN,
+    "login": _LOGIN,
     "auth_master": _USER,
     "auth_userdb": _USER,
     "dict": Probe(f"H3\t2\t0\t{NOBODY}\tquota\nLpriv/quota/storage\t{NOBODY}\n".encode(), _LINE, b"N"),
@@ -106,6 +115,7 @@ class _Asking(Protocol):
 
 async def ask(reactor: Any, hook: str, port: IListeningPort, *, talk: bool = True) -> str:
     """Ask one listening port of ``hook``; "" when it is ready, else what is wrong. Never raises."""
+    until = reactor.seconds() + LIMIT_SECONDS
     asking = _Asking(PROBES[hook] if talk else NO_TALK)
     host: Any = port.getHost()
     if isinstance(host, UNIXAddress):
@@ -117,14 +127,21 @@ async def ask(reactor: Any, hook: str, port: IListeningPort, *, talk: bool = Tru
         endpoint = kind(reactor, address, host.port, timeout=LIMIT_SECONDS)
     try:
         await connectProtocol(endpoint, asking)
-        return await asking.answer.addTimeout(LIMIT_SECONDS, reactor)
+        return await asking.answer.addTimeout(max(0.0, until - reactor.seconds()), reactor)
+    except TimeoutError:
+        return f"does not answer within {LIMIT_SECONDS:g} s"
     except Exception as error:  # noqa: BLE001 - whatever it is, the hook is not ready
-        return f"cannot be asked ({type(error).__name__})"
+        return f"cannot be asked: {_cause(error)}"
 
 
-async def report(asked: Sequence[tuple[str, Deferred[str]]]) -> tuple[int, bytes]:
-    """Status and text of /readyz, from what each hook said."""
-    lines, ready = [], True
+def _cause(error: Exception) -> str:
+    number = getattr(error, "osError", None)  # of Twisted's ConnectError
+    return os.strerror(number) if isinstance(number, int) else type(error).__name__
+
+
+async def report(asked: Sequence[tuple[str, Deferred[str]]], store: str) -> tuple[int, bytes]:
+    """Status and text of /readyz, from what each hook said, and why the ``store`` does not answer ("": it does)."""
+    lines, ready = ([f"store: {store}\n"], False) if store else ([], True)
     for name, answer in asked:
         problem = await answer
         ready = ready and not problem

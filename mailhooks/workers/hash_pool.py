@@ -76,11 +76,16 @@ class HashPool:
         """How many pieces of work wait."""
         return len(self._waiting)
 
+    @property
+    def full(self) -> bool:
+        """Whether the next piece of work would be turned away."""
+        return self._stopping or len(self._waiting) >= self._limit
+
     def run(self, function: Callable[..., Any], *args: Any, label: str = "") -> Deferred[Any]:
         """Run ``function(*args)`` on a thread; its time is counted under ``label``. Raises QueueFull at once."""
         task = _Task(function, args, label, Deferred())
         with self._changed:
-            if self._stopping or len(self._waiting) >= self._limit:
+            if self.full:
                 raise QueueFull
             self._waiting.append(task)
             self._changed.notify()
