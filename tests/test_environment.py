@@ -76,7 +76,7 @@ def test_it_counts_for_every_command(monkeypatch, tmp_path):
 
 
 def test_a_wrong_file_is_said_of_the_file(tmp_path):
-    with pytest.raises(ConfigError, match="m.toml: server"):
+    with pytest.raises(ConfigError, match=r"m\.toml: \[server\]"):
         read({"MAIL_HOSTNAME": "env.test", "MAIL_PROTOCOLS": "imap"}, "server = 3", tmp_path / "m.toml")
 
 
@@ -110,14 +110,14 @@ def test_a_secret_is_taken_out_of_the_environment(tmp_path):
 )
 def test_a_file_that_holds_no_secret_is_named_and_not_shown(tmp_path, data):
     (tmp_path / "s").write_bytes(data)
-    with pytest.raises(WrongVariable, match="^RELAY_PASSWORD_FILE=.*/s'") as refused:
+    with pytest.raises(WrongVariable, match=r"^RELAY_PASSWORD_FILE=.*/s'") as refused:
         secret("RELAY_PASSWORD", {"RELAY_PASSWORD_FILE": str(tmp_path / "s")})
     assert "hidden" not in str(refused.value)
 
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path):
     for path in (tmp_path, tmp_path / "none"):
-        with pytest.raises(WrongVariable, match="RELAY_PASSWORD_FILE=.*cannot be read"):
+        with pytest.raises(WrongVariable, match=r"RELAY_PASSWORD_FILE=.*cannot be read"):
             secret("RELAY_PASSWORD", {"RELAY_PASSWORD_FILE": str(path)})
 
 
