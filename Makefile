@@ -23,7 +23,7 @@ packages:
 $(VENV)/installed: setup.cfg constraints.txt $(shell find mailhooks -type f -not -name '*.pyc')
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	rm -rf build # setuptools would put modules that are gone into the wheel
-	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt '.[test,lint]'
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt '.[test,lint,docs]'
 	rm -rf build
 	touch $@
 
@@ -66,9 +66,10 @@ image:
 test: lint debian13 container
 	$(BIN)/python -m pytest -n auto --dist loadfile
 
-# The pages of the reference that are made from the code.
+# What is made from the code, and all pages as HTML in docs/_build.
 docs: $(VENV)/installed
 	$(BIN)/python docs/generate.py
+	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build
 
 bench: packages $(VENV)/installed
 	$(BIN)/python -m benchmarks
@@ -90,4 +91,4 @@ install:
 	scripts/install-service
 
 clean:
-	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache
+	rm -rf .venv build dist docs/_build *.egg-info .mypy_cache .ruff_cache .pytest_cache
