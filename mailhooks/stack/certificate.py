@@ -3,39 +3,60 @@
 from __future__ import annotations
 
 import datetime as dt
+import errno
 import os
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from mailhooks.config import ConfigError
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from mailhooks.config import Config, ConfigError
+from mailhooks.stack import paths
 
 VALID_DAYS = 825  # the longest that today's clients accept even from a private authority
 BACKDATE = dt.timedelta(hours=1)  # a client whose clock is a little behind
 MAX_COMMON_NAME = 64  # characters, X.520
 
 
-def ensure(certificate: Path, key: Path, hostname: str, now: dt.datetime) -> bool:
-    """Make the pair where neither file is there; tell whether it was made. Raises ConfigError when only one is."""
+def pair(config: Config) -> tuple[Path, Path]:
+    """Return where certificate and key are: the configured files, else those made where these could not be."""
+    configured = Path(config.server.certificate), Path(config.server.key)
+    fallback = paths.layout(config).self_signed
+    made = fallback / "cert.pem", fallback / "key.pem"
+    return made if all(map(Path.exists, made)) and not any(map(Path.exists, configured)) else configured
+
+
+def ensure(config: Config, hostname: str, now: dt.datetime) -> bool:
+    """Make a pair where neither file is there; tell whether it was made. Raises ConfigError."""
+    certificate, key = pair(config)
     there = [path for path in (certificate, key) if path.exists()]
     if len(there) == 1:
         raise ConfigError(f"{there[0]} is there without its other half: server.certificate and server.key are a pair")
     if there:
         return False
     text, private = make(hostname, now)
+    try:
+        try:
+            _write(certificate, text, key, private)
+        except OSError as error:
+            if error.errno != errno.EROFS:  # the root file system of a container, say
+                raise
+            fallback = paths.layout(config).self_signed
+            _write(fallback / "cert.pem", text, fallback / "key.pem", private)
+    except OSError as error:
+        raise ConfigError(f"cannot make a certificate as {error.filename}: {error.strerror}") from error
+    return True
+
+
+def _write(certificate: Path, text: bytes, key: Path, private: bytes) -> None:
     # A crash between the two leaves the key alone, and the next start says so.
     for path, data, mode in ((key, private, 0o600), (certificate, text, 0o644)):
         path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
         with os.fdopen(descriptor, "wb") as stream:
             stream.write(data)
-    return True
 
 
 def make(hostname: str, now: dt.datetime) -> tuple[bytes, bytes]:

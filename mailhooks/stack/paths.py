@@ -67,6 +67,11 @@ class Layout:
         return self.stack / "sieve-programs"
 
     @property
+    def self_signed(self) -> Path:
+        """The pair made at the start where the configured place is read-only."""
+        return self.stack / "self-signed"
+
+    @property
     def dovecot_state(self) -> Path:
         """What Dovecot can make again."""
         return self.stack / "dovecot-state"
@@ -114,6 +119,11 @@ class DistributionLayout(Layout):
     def sieve_programs(self) -> Path:
         """What the site's Sieve scripts may run."""
         return self.dovecot_config / "sieve-programs"
+
+    @property
+    def self_signed(self) -> Path:
+        """The pair made at the start where the configured place is read-only."""
+        return self.stack / "self-signed"
 
     @property
     def dovecot_state(self) -> Path:

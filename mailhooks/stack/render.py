@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Literal
 from mailhooks import spamprefs
 from mailhooks.config import Config, ConfigError
 from mailhooks.environment import HOSTNAME, MAX_PORT, NEXTHOP
-from mailhooks.stack import paths, sockets
+from mailhooks.stack import certificate, paths, sockets
 from mailhooks.stack.template import load, render
 
 if TYPE_CHECKING:
@@ -128,6 +128,7 @@ def has_ipv6() -> bool:
 
 def _values(config: Config, generation: Generation, where: paths.Layout, ipv6: bool) -> dict[str, str]:
     server, listen, ports = config.server, config.listen, config.server.ports
+    pair = certificate.pair(config)
     if server.relayhost and not NEXTHOP.fullmatch(server.relayhost):
         raise ConfigError(f"server.relayhost: {server.relayhost!r} is not [host]:port, host:port or a domain")
     postfix_socket = {
@@ -168,8 +169,8 @@ def _values(config: Config, generation: Generation, where: paths.Layout, ipv6: b
         "relayhost": server.relayhost,
         # Without a relay host mail goes straight to its servers, of which not all speak TLS.
         "smtp_tls_security_level": server.relay_tls if server.relayhost else "may",
-        "certificate": server.certificate,
-        "key": server.key,
+        "certificate": str(pair[0]),
+        "key": str(pair[1]),
         "lmtp": str(where.lmtp),
         "lmtp_relative": str(where.lmtp.relative_to(where.queue)),
         "dovecot_base": str(where.dovecot_base),

@@ -91,13 +91,11 @@ def prepare(config: Config) -> None:
     directories.make(config)
     copy_token(config)
     children.refuse_running(config)
-    pair = Path(config.server.certificate), Path(config.server.key)
-    try:
-        made = certificate.ensure(*pair, render.hostname(config), datetime.now(UTC))
-    except OSError as error:
-        raise ConfigError(f"cannot make a certificate as {error.filename}: {error.strerror}") from error
-    if made:
-        log.warn("no TLS certificate at {path}: made a self-signed one, which no client trusts", path=pair[0])
+    if certificate.ensure(config, render.hostname(config), datetime.now(UTC)):
+        log.warn(
+            "no TLS certificate at {path}: made a self-signed one, which no client trusts",
+            path=config.server.certificate,
+        )
     write(config, found)
     children.prepare_postfix(config)
     children.prepare_dovecot(config)

@@ -80,14 +80,13 @@ class Image(Machine):
         """Run the image, with a root file system that cannot be written."""
         for volume in VOLUMES:
             server.host(volume).mkdir(parents=True, exist_ok=True)
-        tls = self._certificate(server)
         mounts = {volume: f"/{volume}" for volume in VOLUMES} | {"etc/mailhooks": "/etc/mailhooks:ro", "": str(INSIDE)}
         return [
             *(*PODMAN, "run", "--rm", "--replace", "--name", server.host_root.name, "--hostname", "mail"),
             *("--no-healthcheck", "--log-driver", "none", "--read-only", *NETWORK, *LIMITS),
             *(part for name, port in PORTS.items() for part in ("-p", f"127.0.0.1:{server.port[name]}:{port}")),
             *(part for name, path in mounts.items() for part in ("-v", f"{server.host(name)}:{path}")),
-            *(part for path in tls for part in ("-v", f"{path}:/etc/ssl/{path.name}:ro")),
+            *(part for path in server.host("tls").glob("*") for part in ("-v", f"{path}:/etc/ssl/{path.name}:ro")),
             *(part for name, value in server.environment.items() for part in ("-e", f"{name}={value}")),
             self.image,
         ]
@@ -117,18 +116,3 @@ class Image(Machine):
                 check=False,
                 timeout=60,
             )
-
-    def _certificate(self, server: Server) -> tuple[Path, Path]:
-        """Make a pair as an admin would, once."""
-        certificate, key = server.host("cert.pem"), server.host("key.pem")
-        if not key.exists():
-            subprocess.run(
-                [
-                    *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"),
-                    *("-subj", "/CN=mail.example1.com", "-days", "30", "-keyout", str(key), "-out", str(certificate)),
-                ],
-                capture_output=True,
-                check=True,
-                timeout=60,
-            )
-        return certificate, key

@@ -5,19 +5,26 @@ from __future__ import annotations
 import ssl
 import stat
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from cryptography import x509
 
-from mailhooks.config import ConfigError
+from mailhooks.config import Config, ConfigError, parse
 from mailhooks.stack import certificate
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
 
 
-def test_the_pair_fits_and_only_root_reads_the_key(tmp_path):
-    pair = tmp_path / "etc/cert.pem", tmp_path / "etc/key.pem"
-    assert certificate.ensure(*pair, "mail.example.org", NOW)
+@pytest.fixture
+def config(tmp_path) -> Config:
+    return parse({"server": {"root": str(tmp_path)}})
+
+
+def test_the_pair_fits_and_only_root_reads_the_key(config):
+    assert certificate.ensure(config, "mail.example.org", NOW)
+    pair = certificate.pair(config)
+    assert pair == (Path(config.server.certificate), Path(config.server.key))
     ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(*pair)
     assert stat.S_IMODE(pair[1].stat().st_mode) == 0o600
     made = x509.load_pem_x509_certificate(pair[0].read_bytes())
@@ -26,19 +33,22 @@ def test_the_pair_fits_and_only_root_reads_the_key(tmp_path):
     assert made.not_valid_before_utc < NOW < made.not_valid_after_utc
 
 
-def test_a_pair_that_is_there_stays(tmp_path):
-    pair = tmp_path / "cert.pem", tmp_path / "key.pem"
+def test_a_pair_that_is_there_stays(config):
+    pair = Path(config.server.certificate), Path(config.server.key)
+    pair[0].parent.mkdir(parents=True)
     for path in pair:
         path.write_text("the admin's own")
-    assert not certificate.ensure(*pair, "mail.example.org", NOW)
+    assert not certificate.ensure(config, "mail.example.org", NOW)
     assert [path.read_text() for path in pair] == ["the admin's own"] * 2
 
 
 @pytest.mark.parametrize("name", ["cert.pem", "key.pem"])
-def test_half_a_pair_is_an_error_that_names_it(tmp_path, name):
-    (tmp_path / name).write_text("half")
+def test_half_a_pair_is_an_error_that_names_it(config, name):
+    half = Path(config.server.certificate).with_name(name)
+    half.parent.mkdir(parents=True)
+    half.write_text("half")
     with pytest.raises(ConfigError, match=name):
-        certificate.ensure(tmp_path / "cert.pem", tmp_path / "key.pem", "mail.example.org", NOW)
+        certificate.ensure(config, "mail.example.org", NOW)
 
 
 def test_a_long_name_still_makes_a_certificate():
