@@ -12,12 +12,23 @@ import ctypes
 import ctypes.util
 import functools
 import hmac
+import threading
 from collections.abc import Callable
 
 # struct crypt_data has 32,768 bytes in libxcrypt and 131,232 in glibc's old libcrypt: the larger one serves both.
 _CRYPT_DATA_BYTES = 131_232
 
 _CryptR = Callable[[bytes, bytes, object], bytes | None]
+
+
+class _Scratch(threading.local):
+    """The struct crypt_data of a thread, made once: else 128 KB would be zeroed for every hash."""
+
+    def __init__(self) -> None:
+        self.data = ctypes.create_string_buffer(_CRYPT_DATA_BYTES)
+
+
+_scratch = _Scratch()
 
 
 @functools.cache
@@ -40,7 +51,7 @@ def crypt(password: bytes, setting: bytes) -> bytes | None:
     function = _crypt_r()
     if function is None:
         return None
-    made = function(password, setting, ctypes.create_string_buffer(_CRYPT_DATA_BYTES))
+    made = function(password, setting, _scratch.data)
     # A setting that libcrypt does not understand gives NULL or a text starting with "*" (crypt(5), FAILURE TOKENS).
     return None if made is None or made.startswith(b"*") else made
 

@@ -11,11 +11,14 @@ import binascii
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 
 from mailhooks.passwords import argon, derived, digests, libcrypt
 
 MAX_STORED_CHARACTERS = 2_048  # the longest real one, {CRYPT.HEX} of SHA512-CRYPT, has 240
+
+# Stored hashes that stay taken apart. One slow login asks five times about the same: is it quick, what is its scheme, …
+HASHES_AT_HAND = 64
 
 # The encoding of a stored hash when no suffix names one.
 TEXT, HEX, BASE64 = "text", "hex", "base64"
@@ -69,6 +72,7 @@ class HashError(ValueError):
     """A stored hash cannot be used; the text names the cure and never holds the hash."""
 
 
+@lru_cache(maxsize=HASHES_AT_HAND)
 def parse(stored: str) -> Parsed:
     """Take a stored hash apart; without {SCHEME} it is {CRYPT}, Dovecot's default. Raises HashError."""
     if len(stored) > MAX_STORED_CHARACTERS:
