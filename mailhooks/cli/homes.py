@@ -43,7 +43,7 @@ class Homes:
 
     def move(self, address: str) -> Path | None:
         """Move one home aside; None when there is none. Raises BadInput when it cannot be moved: it is as it was."""
-        parts = self._parts(address)
+        parts = self.parts(address)
         try:
             with _enter(self.base, parts[:-1]) as parent:
                 if not _is_home(parent, parts[-1], address):
@@ -63,7 +63,7 @@ class Homes:
         """Put every home back that was moved. Raises OSError."""
         while self._moved:
             address, name = self._moved.pop()
-            parts = self._parts(address)
+            parts = self.parts(address)
             with _enter(self.base, parts[:-1]) as parent, _enter(self.base, (ASIDE,)) as aside:
                 os.rename(name, parts[-1], src_dir_fd=aside, dst_dir_fd=parent)
 
@@ -90,7 +90,8 @@ class Homes:
             os.rename(home, name, src_dir_fd=parent, dst_dir_fd=aside)
         return name
 
-    def _parts(self, address: str) -> tuple[str, ...]:
+    def parts(self, address: str) -> tuple[str, ...]:
+        """Return the way from the base to a home."""
         return Path(home(address, self._settings)).relative_to(self.base).parts
 
 

@@ -1,4 +1,4 @@
-"""``mailhooks import``: take accounts from elsewhere."""
+"""``mailhooks import``: take accounts and mail from elsewhere."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from mailhooks import seed
+from mailhooks.cli import movingin
 from mailhooks.cli.errors import BadInput, say
 from mailhooks.cli.session import Session, pass_session, settle, who
 from mailhooks.cli.values import DOMAIN
@@ -25,7 +26,10 @@ if TYPE_CHECKING:
 
 @click.group()
 def command() -> None:
-    """Take accounts from files."""
+    """Take accounts from flat files, and mail from a Maildir."""
+
+
+command.add_command(movingin.command)
 
 
 @command.command("seed")

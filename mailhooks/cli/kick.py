@@ -26,14 +26,8 @@ NOBODY = 68  # EX_NOHOST, as doveadm(1) says it: no session of this user
 
 def kick(config: Config, address: str) -> None:
     """End the open sessions of a user here, if that is wanted and can be done."""
-    if not config.server.kick or os.geteuid() != 0:
-        return
-    try:
-        where = paths.layout(config)
-    except ConfigError:  # no server was ever started with paths like these
-        return
-    configuration = where.dovecot_config / "dovecot.conf"
-    if not configuration.is_file() or not _runs(where.dovecot_base / "master.pid"):
+    configuration = running(config) if config.server.kick and os.geteuid() == 0 else None
+    if configuration is None:
         return
     if set("*?") & set(address):  # doveadm(1) takes a mask, which would fit others, and knows no escape
         say(f"open sessions of {address} go on: doveadm kick cannot name this user")
@@ -46,6 +40,16 @@ def kick(config: Config, address: str) -> None:
         return
     if done.returncode not in (0, NOBODY):
         say(f"open sessions of {address} may go on: doveadm kick ended with {done.returncode}")
+
+
+def running(config: Config) -> Path | None:
+    """Return the configuration of the Dovecot that ``mailhooks up`` runs here, or None when it does not."""
+    try:
+        where = paths.layout(config)
+    except ConfigError:  # no server was ever started with paths like these
+        return None
+    configuration = where.dovecot_config / "dovecot.conf"
+    return configuration if configuration.is_file() and _runs(where.dovecot_base / "master.pid") else None
 
 
 def _runs(pid_file: Path) -> bool:

@@ -20,11 +20,14 @@ from mailhooks.store import NotFound
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from mailhooks.store import Store
     from mailhooks.store.model import Mailbox, Usage
 
 RECOUNT_SECONDS = 3600  # for one mailbox: doveadm reads the size of every mail in it
+
+RECALC = ("quota", "recalc", "-u")
 
 _FORMATS: Formats = {
     "address": display,
@@ -68,7 +71,7 @@ def show(session: Session, address: str, as_json: bool) -> None:
 @pass_session
 def recount(session: Session, address: str | None) -> None:
     """Let Dovecot count one mailbox, or all, anew (doveadm quota recalc); needs root."""
-    program = shutil.which("doveadm", path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/usr/bin")
+    program = _doveadm()
     if program is None:
         raise BadInput("there is no doveadm here: run this where Dovecot is installed")
     if os.geteuid() != 0:
@@ -83,9 +86,18 @@ def recount(session: Session, address: str | None) -> None:
     bar = click.progressbar(addresses, label="Counting", file=sys.stderr, hidden=not sys.stderr.isatty())
     with bar as progress:
         for each in progress:
-            failed += not _recount([program, *configuration, "quota", "recalc", "-u", each], each)
+            failed += not _recount([program, *configuration, *RECALC, each], each)
     if failed:
         raise Negative(f"{failed} of {len(addresses)} mailboxes could not be counted")
+
+
+def count(configuration: Path, address: str) -> bool:
+    """Let a running Dovecot count one mailbox anew; say what goes wrong."""
+    return _recount([_doveadm() or "doveadm", "-c", str(configuration), *RECALC, address], address)
+
+
+def _doveadm() -> str | None:
+    return shutil.which("doveadm", path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/usr/bin")
 
 
 def _recount(line: list[str], address: str) -> bool:
