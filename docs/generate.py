@@ -24,7 +24,9 @@ PARTS: dict[str, Callable[[], str]] = {
     "tables": reference.tables,
     "rules": reference.rules,
     "texts": reference.texts,
+    "findings": reference.findings,
 }
+WITH_PARTS = ("tables.rst", "policy.rst", "doctor.rst")
 _PART = re.compile(r"(?<=^\.\. made from the code: )(?P<name>\w+)\n.*?^(?=\.\. end of it$)", re.MULTILINE | re.DOTALL)
 
 
@@ -38,7 +40,7 @@ PAGES: dict[Path, Callable[[], str]] = {
     HERE / "commands.rst": reference.commands,
     MAN / "mailhooks.1": manpages.command_line,
     MAN / "mailhooks.toml.5": manpages.configuration,
-    **{page: lambda page=page: _with_parts(page) for page in (HERE / "tables.rst", HERE / "policy.rst")},
+    **{page: lambda page=page: _with_parts(page) for page in map(HERE.joinpath, WITH_PARTS)},
 }
 
 if __name__ == "__main__":

@@ -7,13 +7,14 @@ import dataclasses
 import inspect
 import io
 import json
+import re
 import tokenize
 import typing
 from importlib import import_module
 
 import click
 
-from mailhooks import cli, config
+from mailhooks import cli, config, doctor
 from mailhooks.policy import RULES
 from mailhooks.policy.settings import Settings
 from mailhooks.policy.texts import TEXTS
@@ -151,3 +152,20 @@ def _entry(name: str, text: str) -> str:
 
 def _series(words: list[str]) -> str:
     return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
+
+
+def findings() -> str:
+    """Return what the doctor can find: identifier, meaning, reason and cure, area by area."""
+    told = []
+    for area in doctor.AREAS:
+        told.append(f"{area.AREA}\n{'~' * len(area.AREA)}\n")
+        told += [_finding(each) for each in vars(area).values() if isinstance(each, doctor.Problem)]
+    return "\n".join([*told, f"Everywhere\n~~~~~~~~~~\n\n{_finding(doctor.UNREAD)}"])
+
+
+def _finding(problem: doctor.Problem) -> str:
+    cure = re.sub(r"\{(\w+)\}", r"<\1>", problem.cure).replace("{{", "{").replace("}}", "}")
+    return (
+        f"``{problem.id}`` ({problem.severity.name.lower()})\n    {problem.title}. {problem.why}\n\n"
+        f"    Cure: ``{cure}``\n"
+    )

@@ -38,6 +38,7 @@ COMMANDS = {
     "config": "config",
     "lookup": "lookup",
     "explain": "explain",
+    "doctor": "doctor",
     "serve": "serve",
     "up": "up",
     "ready": "ready",

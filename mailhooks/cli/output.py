@@ -101,4 +101,9 @@ def _cell(name: str, value: Any, formats: Formats | None) -> str:
         text = ", ".join(f"{key} {each}" for key, each in value.items())
     else:
         text = str(value)
+    return harmless(text)
+
+
+def harmless(text: str) -> str:
+    """Replace what could steer the terminal that shows a text."""
     return text if text.isprintable() else "".join(each if each.isprintable() else "?" for each in text)
