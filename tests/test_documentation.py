@@ -3,32 +3,20 @@
 from __future__ import annotations
 
 import re
-import shlex
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import click
-import docutils.nodes
 import pytest
-from docutils.core import publish_doctree
+from pages import DOCS, ROOT, WRITTEN, named, shown
 
 from mailhooks import cli, metrics
 from mailhooks.stack import queue
 
-ROOT = Path(__file__).parent.parent
-DOCS = ROOT / "docs"
 sys.path.insert(0, str(DOCS))
 
-import generate  # noqa: E402 - stands beside the pages that it makes
-
-WRITTEN = [ROOT / "README.rst", ROOT / "CONTRIBUTING.rst", *sorted(DOCS.glob("*.rst"))]
-# Programs that take "mailhooks" for a name of something else.
-OTHERS = re.compile(
-    r"(systemctl|journalctl|install|chown|useradd|usermod|pip|apt-get|git|docker (build|run|exec|compose|volume)"
-    r"|podman (build|run|exec|volume))\b"
-)
+import generate
 
 
 def test_the_pages_build_without_a_warning(tmp_path):
@@ -70,41 +58,18 @@ def test_every_page_is_in_the_index_and_every_link_of_the_readme_leads_somewhere
         assert (ROOT / target).exists(), target
 
 
-def literals(page: Path, kind: type[docutils.nodes.Node]) -> Iterator[str]:
-    """Yield the literal texts of a page; what only Sphinx knows is passed over."""
-    settings = {"report_level": 5, "halt_level": 6, "file_insertion_enabled": False}
-    yield from (node.astext() for node in publish_doctree(page.read_text(), settings_overrides=settings).findall(kind))
-
-
-def command_lines(block: str) -> Iterator[list[str]]:
-    """Yield the arguments of every mailhooks that a shell would start."""
-    for line in block.replace("\\\n", " ").splitlines():
-        words = shlex.split(line, comments=True) if line.count("'") % 2 == 0 else line.split()
-        arguments: list[str] | None = None
-        for word in [*words, ";"]:
-            if word in {"&&", "||", "|", ";", "<", ">", ">>", "}"}:
-                if arguments:
-                    yield arguments
-                arguments = None
-            elif arguments is not None:
-                arguments.append(word)
-            elif Path(word).name in {"mailhooks", "mh"} and not OTHERS.match(line.removeprefix("sudo ")):
-                arguments = []
-
-
 COMMANDS = [
-    pytest.param(arguments, id=f"{page.stem}: {' '.join(arguments)}")
+    pytest.param(list(each.arguments), id=str(each))
     for page in WRITTEN
     if page.stem != "commands"
-    for block in literals(page, docutils.nodes.literal_block)
-    for arguments in command_lines(block)
+    for each in shown(page)
 ]
 
 
 @pytest.mark.parametrize("arguments", COMMANDS)
 def test_every_command_shown_is_one_that_the_program_takes(arguments: list[str]):
     command: click.Command = cli.main
-    context = command.make_context("mailhooks", list(arguments))
+    context = command.make_context("mailhooks", arguments)
     while isinstance(command, click.Group):
         name, found, rest = command.resolve_command(context, [*context._protected_args, *context.args])
         assert found is not None
@@ -116,15 +81,10 @@ def test_there_are_commands_to_check():
     assert len(COMMANDS) >= 40
 
 
-INLINE = [
-    pytest.param(text, id=f"{page.stem}: {text}")
-    for page in WRITTEN
-    for text in sorted(set(literals(page, docutils.nodes.literal)))
-    if re.match(r"mailhooks [a-z]", text)
-]
+NAMED = [pytest.param(text, id=f"{page.stem}: {text}") for page in WRITTEN for text in sorted(named(page))]
 
 
-@pytest.mark.parametrize("text", INLINE)
+@pytest.mark.parametrize("text", NAMED)
 def test_every_command_named_in_a_sentence_exists_with_its_options(text: str):
     command: click.Command = cli.main
     for word in text.split()[1:]:

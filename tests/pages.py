@@ -1,0 +1,66 @@
+"""What the pages show: the commands of mailhooks in their literal blocks, and those named in their sentences."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import docutils.nodes
+from docutils.core import publish_doctree
+
+ROOT = Path(__file__).parent.parent
+DOCS = ROOT / "docs"
+WRITTEN = [ROOT / "README.rst", ROOT / "CONTRIBUTING.rst", *sorted(DOCS.glob("*.rst"))]
+
+NAMES = {"mailhooks", "mh"}  # the second is the short name of the tutorial
+# Programs that take "mailhooks" for a name of something else.
+_OTHERS = re.compile(
+    r"(systemctl|journalctl|install|chown|useradd|usermod|pip|apt-get|git|docker (build|run|exec|compose|volume)"
+    r"|podman (build|run|exec|volume))\b"
+)
+_ENDS = {"&&", "||", "|", ";", ">", ">>", "}"}
+
+
+@dataclass(frozen=True)
+class Shown:
+    """One command: its arguments, and the file that it reads from ("" for none)."""
+
+    page: str
+    arguments: tuple[str, ...]
+    stdin: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.page}: {' '.join(self.arguments)}"
+
+
+def shown(page: Path) -> Iterator[Shown]:
+    """Yield the commands that a page shows in its literal blocks, in their order."""
+    for block in _literals(page, docutils.nodes.literal_block):
+        for line in block.replace("\\\n", " ").splitlines():
+            yield from _commands(page.stem, line)
+
+
+def named(page: Path) -> set[str]:
+    """Return the commands that are named in the sentences of a page."""
+    return {text for text in _literals(page, docutils.nodes.literal) if re.match(r"mailhooks [a-z]", text)}
+
+
+def _literals(page: Path, kind: type[docutils.nodes.Node]) -> Iterator[str]:
+    settings = {"report_level": 5, "halt_level": 6, "file_insertion_enabled": False}  # past what only Sphinx knows
+    yield from (node.astext() for node in publish_doctree(page.read_text(), settings_overrides=settings).findall(kind))
+
+
+def _commands(page: str, line: str) -> Iterator[Shown]:
+    words = shlex.split(line, comments=True) if line.count("'") % 2 == line.count('"') % 2 == 0 else line.split()
+    if _OTHERS.match(line.removeprefix("sudo ")):
+        return
+    while words:
+        end = next((place for place, word in enumerate(words) if word in _ENDS), len(words))
+        part, words = words[:end], words[end + 1 :]
+        at = next((place for place, word in enumerate(part) if Path(word).name in NAMES), None)
+        if at is not None and (arguments := part[at + 1 :]):
+            stdin = arguments[-1] if arguments[-2:-1] == ["<"] else ""
+            yield Shown(page, tuple(arguments[:-2] if stdin else arguments), stdin)
