@@ -16,7 +16,7 @@ from pathlib import Path
 
 from .groups import auth, dicts, lookups, policy, postmap, size, tails
 from .load import HERE, Load, compile_program
-from .measure import Row
+from .measure import ROUNDS, Row
 
 GROUPS: dict[str, Callable[[Path, Load], Iterator[Row]]] = {
     "socketmap": lookups.socketmap,
@@ -54,6 +54,7 @@ def machine() -> dict[str, str]:
         "mailhooks": version("mailhooks"),
         "postfix": first_line("postconf", "-h", "mail_version"),
         "dovecot": first_line("dovecot", "--version"),
+        "load average at the start": f"{os.getloadavg()[0]:.1f}",
     }
 
 
@@ -62,7 +63,9 @@ def show(row: Row) -> str:
     sign = "≤" if row.at_most else "≥"
     figure = f"{row.value:,.2f}" if row.value < 100 else f"{row.value:,.0f}"
     mark = " " if row.reached else "!"
-    return f"{mark} {row.name:62} {figure + row.unit:>12}  {sign} {row.must:,g} (aim {row.aim:,g})   {row.detail}"
+    spread = "{:.2f}–{:.2f}".format(*row.middle) if row.middle else ""
+    bounds = f"{sign} {row.must:,g} (aim {row.aim:,g})"
+    return f"{mark} {row.name:62} {figure + row.unit:>12} {spread:>11}  {bounds}   {row.detail}"
 
 
 def main() -> int:
@@ -72,6 +75,7 @@ def main() -> int:
     wanted = parser.parse_args().groups or list(GROUPS)
     about = machine()
     print(", ".join(f"{name} {value}" for name, value in about.items()), flush=True)
+    print(f"Medians of {ROUNDS} rounds, and between which figures half of the rounds lie.", flush=True)
     rows: list[Row] = []
     for name in wanted:
         with tempfile.TemporaryDirectory(prefix="mailhooks-bench-", dir="/var/tmp") as place:

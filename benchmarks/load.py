@@ -77,11 +77,17 @@ class Load:
         options: Iterable[str] = (),
         connections: int = 16,
         seconds: float = 1,
+        punctual: bool = False,
     ) -> Result:
-        """Run once. A single wrong reply ends the benchmark: fast errors are no speed."""
+        """Run once. A single wrong reply ends the benchmark: fast errors are no speed.
+
+        ``punctual`` runs the generator before all else (sched(7), SCHED_FIFO; needs root). Latencies count from when a
+        request was due: a generator that is itself woken late would be told as a server that answers late.
+        """
+        first = ["chrt", "--fifo", "1"] if punctual else []
         before = cpu_seconds(pid)
         done = subprocess.run(
-            [self.program, socket, str(connections), str(seconds), pairs, *options],
+            [*first, self.program, socket, str(connections), str(seconds), pairs, *options],
             capture_output=True,
             text=True,
             timeout=seconds + 120,

@@ -12,8 +12,10 @@ from .load import Result
 ADDRESSES = 100_000
 MISSES = 10_000
 DOMAINS = 50
-ROUNDS = 7  # in turns; medians of ratios
-SECONDS = 1.0  # of each turn
+# Many short rounds rather than few long ones: what else the machine does comes and goes in seconds, so that it meets
+# both sides of a round alike, and a median of many stands a few rounds in which it does not.
+ROUNDS = 15
+SECONDS = 0.5  # of each turn
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,25 @@ class Row:
     aim: float
     detail: str
     at_most: bool = False
+    middle: tuple[float, float] | None = None  # where half of the rounds lie
+
+    @classmethod
+    def compared(
+        cls,
+        name: str,
+        ours: list[Result],
+        theirs: list[Result],
+        figure: str,
+        *,
+        must: float,
+        aim: float,
+        detail: str,
+        at_most: bool = False,
+    ) -> Row:
+        """Make the row of a figure beside another's: the median of the ratios, round by round, and their spread."""
+        ratios = [getattr(a, figure) / getattr(b, figure) for a, b in zip(ours, theirs, strict=True)]
+        low, median, high = statistics.quantiles(ratios, n=4)
+        return cls(name, "×", median, must, aim, detail, at_most, (low, high))
 
     @property
     def reached(self) -> bool:
@@ -59,16 +80,16 @@ def lookups() -> list[tuple[bytes, bytes]]:
 
 
 def in_turns(*runs: Callable[[], Result]) -> list[list[Result]]:
-    """Run each in turn, ROUNDS times after a warm-up; return the results by run."""
+    """Run each in turn, ROUNDS times after a warm-up, there and back; return the results by run."""
     for run in runs:
         run()
-    rounds = [[run() for run in runs] for _ in range(ROUNDS)]
-    return [list(results) for results in zip(*rounds, strict=True)]
-
-
-def ratio(ours: list[Result], theirs: list[Result], figure: str) -> float:
-    """Return the median of the ratios, round by round."""
-    return statistics.median(getattr(a, figure) / getattr(b, figure) for a, b in zip(ours, theirs, strict=True))
+    results: list[list[Result]] = [[] for _ in runs]
+    turns = list(zip(runs, results, strict=True))
+    for _ in range(ROUNDS):
+        for run, kept in turns:
+            kept.append(run())
+        turns.reverse()  # nobody is always the one after the other
+    return results
 
 
 def spoken(results: list[Result]) -> str:

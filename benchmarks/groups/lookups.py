@@ -9,7 +9,7 @@ from pathlib import Path
 
 from benchmarks import yardsticks
 from benchmarks.load import Load, write_pairs
-from benchmarks.measure import ROUNDS, SECONDS, Row, addresses, domains, in_turns, lookups, ratio, spoken
+from benchmarks.measure import ROUNDS, SECONDS, Row, addresses, domains, in_turns, lookups, spoken
 from benchmarks.subject import Subject
 
 
@@ -37,18 +37,22 @@ def socketmap(directory: Path, load: Load) -> Iterator[Row]:
             lambda: load.run(c, hot, pid=smallest, seconds=SECONDS),
         )
         detail = f"mailhooks {spoken(a)}; R {spoken(b)}; C {spoken(d)}"
-        yield Row("socketmap, 16 connections, hot keys: rate vs R", "×", ratio(a, b, "rate"), 1.6, 2.0, detail)
-        yield Row("… CPU per request vs R", "×", ratio(a, b, "cpu"), 0.60, 0.50, detail, at_most=True)
-        yield Row("… CPU per request vs C", "×", ratio(a, d, "cpu"), 3.0, 2.3, detail, at_most=True)
+        yield Row.compared(
+            "socketmap, 16 connections, hot keys: rate vs R", a, b, "rate", must=1.6, aim=2.0, detail=detail
+        )
+        yield Row.compared("… CPU per request vs R", a, b, "cpu", must=0.60, aim=0.50, detail=detail, at_most=True)
+        yield Row.compared("… CPU per request vs C", a, d, "cpu", must=3.0, aim=2.3, detail=detail, at_most=True)
         cold, cold_r = itertools.cycle(once), itertools.cycle(once)
         a, b = in_turns(
             lambda: load.run(ours, next(cold), options=["once"], pid=subject.pid, seconds=30),
             lambda: load.run(r, next(cold_r), options=["once"], pid=naive, seconds=30),
         )
         detail = f"mailhooks {spoken(a)}; R {spoken(b)}"
-        yield Row("socketmap, each key once: rate vs R", "×", ratio(a, b, "rate"), 1.2, 1.6, detail)
+        yield Row.compared("socketmap, each key once: rate vs R", a, b, "rate", must=1.2, aim=1.6, detail=detail)
         a, b = in_turns(
             lambda: load.run(ours, hot, pid=subject.pid, connections=1000, seconds=SECONDS),
             lambda: load.run(ours, hot, pid=subject.pid, seconds=SECONDS),
         )
-        yield Row("1,000 connections vs own 16", "×", ratio(a, b, "rate"), 0.6, 0.8, f"{spoken(a)}; {spoken(b)}")
+        yield Row.compared(
+            "1,000 connections vs own 16", a, b, "rate", must=0.6, aim=0.8, detail=f"{spoken(a)}; {spoken(b)}"
+        )

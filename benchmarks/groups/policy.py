@@ -9,7 +9,7 @@ from pathlib import Path
 
 from benchmarks import yardsticks
 from benchmarks.load import Load, write_pairs
-from benchmarks.measure import SECONDS, Row, addresses, domains, in_turns, lookups, ratio, spoken
+from benchmarks.measure import SECONDS, Row, addresses, domains, in_turns, lookups, spoken
 from benchmarks.subject import Subject
 
 
@@ -46,4 +46,4 @@ def policy(directory: Path, load: Load) -> Iterator[Row]:
             lambda: load.run(directory / "naive", names, pid=naive, seconds=SECONDS),
         )
         detail = f"mailhooks {spoken(a)}; R {spoken(b)}"
-        yield Row("policy, 16 connections: rate vs R", "×", ratio(a, b, "rate"), 0.6, 1.0, detail)
+        yield Row.compared("policy, 16 connections: rate vs R", a, b, "rate", must=0.6, aim=1.0, detail=detail)

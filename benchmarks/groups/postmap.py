@@ -13,7 +13,7 @@ from pathlib import Path
 
 from benchmarks import yardsticks
 from benchmarks.load import Load, Result
-from benchmarks.measure import DOMAINS, MISSES, Row, addresses, domains, in_turns, ratio
+from benchmarks.measure import DOMAINS, MISSES, Row, addresses, domains, in_turns
 from benchmarks.subject import Subject
 
 ASKED = 40_000  # keys of one run of postmap
@@ -68,5 +68,5 @@ def postmap(directory: Path, _load: Load) -> Iterator[Row]:
         )
         medians = [statistics.median(each.rate for each in results) for results in (a, b, c)]
         detail = "mailhooks {:,.0f}/s; sqlite: {:,.0f}/s; pgsql: {:,.0f}/s".format(*medians)
-        yield Row("postmap -q - on one CPU vs sqlite:", "×", ratio(a, b, "rate"), 0.5, 0.7, detail)
-        yield Row("… vs pgsql:", "×", ratio(a, c, "rate"), 1.5, 2.0, detail)
+        yield Row.compared("postmap -q - on one CPU vs sqlite:", a, b, "rate", must=0.5, aim=0.7, detail=detail)
+        yield Row.compared("… vs pgsql:", a, c, "rate", must=1.5, aim=2.0, detail=detail)
