@@ -38,7 +38,7 @@ def command() -> None:
 @command.command()
 @pass_session
 def upgrade(session: Session) -> None:
-    """Bring the store to the schema of this version; make a backup before."""
+    """Bring the store to the schema of this version; a copy of the older one stays beside it."""
     with session.owner():
         before, after = stores.upgrade(session.config.store.url)
     say(f"the store has schema {after}" + (" already" if before == after else f", it had {before}"))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from mailhooks import config as configuration
+from mailhooks import store as stores
 from mailhooks.cli import first_start
 from mailhooks.cli.errors import say
 from mailhooks.cli.session import Session, pass_session
@@ -38,6 +39,7 @@ def command(session: Session) -> int:
             environment=environment,
             make_store=lambda: _make_store(session),
             check=lambda config: first_start.check(wishes, config),
+            upgrade=lambda: _upgrade(session),
             fulfil=lambda config: _fulfil(session, wishes, config),
         )
     )
@@ -49,6 +51,18 @@ def _make_store(session: Session) -> None:
             pass
     except Unavailable as error:
         say(f"the store cannot be made now: {error}")  # an outage that serve answers and survives
+
+
+def _upgrade(session: Session) -> None:
+    """Bring the store to the schema of this version: a new image on old volumes is a whole upgrade."""
+    try:
+        with session.owner():
+            before, after = stores.upgrade(session.config.store.url)
+    except Unavailable as error:
+        say(f"the store is as it was: {error}")  # the same
+        return
+    if before != after:
+        say(f"brought the store from schema {before} to {after}; a copy of the older one lies beside it")
 
 
 def _fulfil(session: Session, wishes: first_start.Wishes, config: Config) -> None:

@@ -1,6 +1,6 @@
 """The store of accounts: frozen values, one class that answers and changes, four kinds of errors."""
 
-from mailhooks.store.backup import backup, check, restore
+from mailhooks.store.backup import backup, check, restore, upgrade
 from mailhooks.store.batch import Batch
 from mailhooks.store.change import Change
 from mailhooks.store.errors import NotFound, Refused, StoreError, Unavailable
@@ -23,7 +23,6 @@ from mailhooks.store.model import (
     State,
     Usage,
 )
-from mailhooks.store.schema import upgrade
 from mailhooks.store.store import Store, open_store
 
 __all__ = [

@@ -1,4 +1,4 @@
-"""Backup, restore and check of a store, as functions for the command line.
+"""Backup, restore, check and upgrade of a store, as functions for the command line.
 
 A backup is one file without a log, made by SQLite's backup interface from one snapshot: whole at any time, however much
 is written meanwhile. It gets its name when it was read through and found sound, so that whatever has the name can be
@@ -43,6 +43,21 @@ def backup(url: str, target: Path, *, progress: Callable[[int, int], None] | Non
             if findings := _unsound(copy):
                 raise Unavailable(f"the store {path} is not sound, no backup was made of it: {findings[0]}")
         os.link(new, target)
+
+
+def upgrade(url: str) -> tuple[int, int]:
+    """Bring a store to this version's schema; return the one before and after. Raises Unavailable, Refused.
+
+    A copy of the older one stays beside it as NAME-schema-NUMBER, for whoever wants to go back.
+    """
+    path = sqlite_path(url)
+
+    def keep(number: int) -> None:
+        copy = path.with_name(f"{path.name}-schema-{number}")
+        copy.unlink(missing_ok=True)  # of an upgrade that did not come to its end
+        backup(url, copy)
+
+    return schema.upgrade(url, keep=keep)
 
 
 def restore(

@@ -20,7 +20,7 @@ from mailhooks.store.errors import Unavailable
 from mailhooks.store.url import sqlite_path
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 FILE_MODE = 0o600
 DIRECTORY_MODE = 0o750
@@ -62,8 +62,11 @@ def create(path: Path) -> None:
         uselock.free(lock)
 
 
-def upgrade(url: str) -> tuple[int, int]:
-    """Bring a store to this version's schema, all or nothing; return the one before and after. Raises Unavailable."""
+def upgrade(url: str, *, keep: Callable[[int], None] = lambda _number: None) -> tuple[int, int]:
+    """Bring a store to this version's schema, all or nothing; return the one before and after. Raises Unavailable.
+
+    ``keep`` is called with the number of an older schema before anything changes.
+    """
     path = sqlite_path(url)
     if not path.exists():
         raise Unavailable(f"there is no store at {path}")
@@ -73,6 +76,8 @@ def upgrade(url: str) -> tuple[int, int]:
             if connection.execute("PRAGMA application_id").fetchone()[0] != sqlite.APPLICATION_ID:
                 raise Unavailable(f"{path} is no mailhooks store")
             connection.execute("PRAGMA journal_mode = WAL")
+            if (number := _number(connection)) < current():
+                keep(number)
             return migrate(path, connection)
     except sqlite3.Error as error:
         raise Unavailable(f"cannot upgrade the store {path}: {error}") from error
@@ -131,7 +136,7 @@ def migrate(path: Path, connection: sqlite3.Connection) -> tuple[int, int]:
 
 
 def _apply(path: Path, connection: sqlite3.Connection) -> int:
-    before = int(connection.execute("PRAGMA user_version").fetchone()[0])
+    before = _number(connection)
     if before > current():
         raise sqlite.wrong_schema(path, before, current())
     for number, sql in migrations():
@@ -144,6 +149,10 @@ def _apply(path: Path, connection: sqlite3.Connection) -> int:
     if connection.execute("PRAGMA foreign_key_check").fetchone() is not None:
         raise Unavailable(f"the store {path} would not be whole after the upgrade: restore a backup")
     return before
+
+
+def _number(connection: sqlite3.Connection) -> int:
+    return int(connection.execute("PRAGMA user_version").fetchone()[0])
 
 
 def _statements(sql: str) -> Iterator[str]:

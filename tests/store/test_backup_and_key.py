@@ -139,6 +139,9 @@ def test_an_upgrade_applies_what_is_missing_once(store, store_url, monkeypatch):
     assert "store upgrade" in handle.reason
     assert upgrade(store_url) == (now, now + 1)
     assert upgrade(store_url) == (now + 1, now + 1)
+    older = sqlite3.connect(f"{store_url.removeprefix('sqlite:///')}-schema-{now}")
+    assert older.execute("PRAGMA user_version").fetchone() == (now,)  # for whoever wants to go back
+    older.close()
     handle._db._retry_at = 0.0
     handle.renew()
     assert handle.available
