@@ -17,8 +17,10 @@ from mailhooks.workers.reactor import Raised, Reactor, answer
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-# Measured: two busy hashing threads niced by 15 leave the p99 of lookups at 0.14 ms, as with none; not niced 1.6 ms.
-HASH_NICENESS = 15
+# Lookups go first: with two hashing threads that are not niced their p99 was 1.6 ms instead of 0.14. Niced by 5, 10 or
+# 15 it is the same within what can be measured (15 rounds side by side); but beside another busy program a thread niced
+# by 15 has a thirtieth of a CPU, by 10 a tenth, and logins wait for it.
+HASH_NICENESS = 10
 
 # Upper bounds in seconds of the timing of hashes: an argon2 check takes about 0.02.
 HASH_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)

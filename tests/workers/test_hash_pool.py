@@ -66,7 +66,7 @@ def test_an_exception_belongs_to_who_asked(loop, pool):
 def test_the_threads_are_nice_and_the_reactors_is_not(loop, pool):
     before = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
     nice = loop.result(pool.run(lambda: os.getpriority(os.PRIO_PROCESS, threading.get_native_id())))
-    assert nice == 15
+    assert nice == 10
     assert os.getpriority(os.PRIO_PROCESS, threading.get_native_id()) == before
 
 
