@@ -237,9 +237,9 @@ class _Builder:
             return
         from mailhooks.metrics import Metrics, Sources
         from mailhooks.servers.http import HttpFactory, Page
-        from mailhooks.stack import paths, queue
+        from mailhooks.stack import logtap, paths, queue
 
-        service = self._service
+        service, where = self._service, paths.layout(self._config)
         sources = Sources(
             counters=self._counters,
             renewal=service.renewal,
@@ -247,7 +247,7 @@ class _Builder:
             pool=service.pool,
             oldest_transaction=self._oldest_transaction,
             certificates=tuple(dict.fromkeys(self._certificates())),
-            extra=(partial(queue.metrics, paths.layout(self._config).queue_counts),),
+            extra=(partial(queue.metrics, where.queue_counts), partial(logtap.metrics, where.log_counts)),
         )
         metrics = Metrics(sources)
         pages = {

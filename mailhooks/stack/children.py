@@ -55,6 +55,9 @@ class Child:
     before: Callable[[], None] = lambda: None  # run at each start
     leader: Callable[[], int | None] = lambda: None  # who gets the signals, if not the program itself
     reloads: bool = True  # SIGHUP means: read your configuration again
+    stdin: int | None = None  # a descriptor of ours; None: nothing to read
+    stdout: int = 1  # a descriptor of ours, for its standard error, too
+    vital: bool = True  # the server ends when it cannot live
 
 
 def serve(config: Config, config_path: Path | None, environment: Mapping[str, str]) -> Child:

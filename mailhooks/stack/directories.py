@@ -79,6 +79,7 @@ def make(config: Config) -> None:
     for directory in (where.queue, where.dovecot_state, where.dovecot_base):
         ensure(directory, ROOT, OPEN)
     ensure(where.postfix_data, postfix, 0o700)
+    ensure(where.log_counts.parent, service, OPEN)
     for key in ("socketmap", "policy", "postfix_auth"):
         if path := sockets.find(getattr(config.listen, key), key).path:
             # Set-gid: the sockets belong to Postfix's group, as its daemons' users must be able to write to them.

@@ -52,6 +52,11 @@ class Layout:
         return self.stack / "queue-counts"
 
     @property
+    def log_counts(self) -> Path:
+        """What the daemon's user counted in the stock daemons' log, in a directory of its own."""
+        return self.stack / "log-counts/counts"
+
+    @property
     def http_token(self) -> Path:
         """The daemon's own copy of [http] token_file, which only root may be able to read."""
         return self.stack / "http-token"

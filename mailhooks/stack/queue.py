@@ -1,14 +1,17 @@
-"""How many messages wait in Postfix's queue: counted by ``up``, which is root, and told by ``serve``.
+"""How many messages wait in Postfix's queue, and since when: looked up by ``up``, which is root, and told by ``serve``.
 
 The queue's directories are Postfix's own and nobody else may read them (postfix(1), ``queue_directory``), so that
-``up`` leaves the counts in a small file for the metrics of the daemon. A queue file is a name without a dot; the hashed
-queues keep them in directories of one letter (``hash_queue_names``).
+``up`` leaves the numbers in a small file for the daemon's metrics. A queue file is a name without a dot; the hashed
+queues keep them in directories of one letter (``hash_queue_names``). When a message came is known to Postfix alone:
+``postqueue -j`` tells (postqueue(1)).
 """
 
 from __future__ import annotations
 
 import json
 import os
+import subprocess
+import threading
 import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -17,17 +20,22 @@ from twisted.internet.task import LoopingCall
 from twisted.internet.threads import deferToThread
 from twisted.logger import Logger
 
+from mailhooks.stack.generation import binary
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from prometheus_client.metrics_core import Metric
 
+    from mailhooks.stack.paths import Layout
+
 QUEUES = ("maildrop", "incoming", "active", "deferred", "hold")
 MAX_COUNTED = 1_000_000  # messages of one queue; whoever has more knows it already
 MAX_DEPTH = 3  # directories within a queue; Postfix's default hash_queue_depth is 1
 COUNT_SECONDS = 30.0
 STALE_SECONDS = 300.0  # counts of an ``up`` that has died are not told
+LIST_SECONDS = 10.0  # a queue that takes longer to list is told by what was listed until then
 MAX_FILE_BYTES = 1_000
 
 log = Logger()
@@ -50,12 +58,30 @@ def _messages(directory: str, depth: int) -> Iterator[None]:
                 yield None
 
 
-class QueueCounter:
-    """Counts again and again, and leaves the numbers in ``path``."""
+def oldest(config: Path) -> dict[str, float]:
+    """Return when the oldest message of each queue came, in seconds since the epoch; empty queues are left out."""
+    found: dict[str, float] = {}
+    with subprocess.Popen(
+        [binary("postqueue", "postfix"), "-c", str(config), "-j"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    ) as process:
+        timer = threading.Timer(LIST_SECONDS, process.kill)
+        timer.start()
+        try:
+            for line in process.stdout or ():
+                with suppress(ValueError, KeyError, TypeError):  # half a line of what was killed
+                    message = json.loads(line)
+                    name, came = message["queue_name"], float(message["arrival_time"])
+                    found[name] = min(came, found.get(name, came))
+        finally:
+            timer.cancel()
+    return found
 
-    def __init__(self, reactor: Any, queue: Path, path: Path) -> None:
-        self._queue = queue
-        self._path = path
+
+class QueueCounter:
+    """Counts again and again, and leaves the numbers in a file."""
+
+    def __init__(self, reactor: Any, where: Layout) -> None:
+        self._where = where
         self._timer = LoopingCall(deferToThread, self._write)
         self._timer.clock = reactor
 
@@ -64,20 +90,29 @@ class QueueCounter:
         self._timer.start(COUNT_SECONDS).addErrback(lambda failure: log.failure("cannot count the queue", failure))
 
     def _write(self) -> None:
-        beside = self._path.with_suffix(".new")
-        beside.write_text(json.dumps(count(self._queue)))
+        path = self._where.queue_counts
+        beside = path.with_suffix(".new")
+        beside.write_text(
+            json.dumps({"messages": count(self._where.queue), "oldest": oldest(self._where.postfix_config)})
+        )
         beside.chmod(0o644)
-        beside.replace(self._path)
+        beside.replace(path)
 
 
 def metrics(path: Path) -> Iterator[Metric]:
-    """Tell what was counted lately: the metric ``postfix_queue_messages``."""
+    """Tell what was found lately: the metrics ``postfix_queue_messages`` and ``postfix_queue_oldest_seconds``."""
     from prometheus_client.core import GaugeMetricFamily  # noqa: PLC0415 - ``up`` needs no metrics
 
-    family = GaugeMetricFamily("mailhooks_postfix_queue_messages", "Messages in Postfix's queue.", labels=("queue",))
+    messages = GaugeMetricFamily("mailhooks_postfix_queue_messages", "Messages in Postfix's queue.", labels=("queue",))
+    ages = GaugeMetricFamily(
+        "mailhooks_postfix_queue_oldest_seconds", "Age of the oldest message in Postfix's queue.", labels=("queue",)
+    )
     with suppress(OSError, ValueError), path.open() as file:
-        if time.time() - os.fstat(file.fileno()).st_mtime < STALE_SECONDS:
-            counts = json.loads(file.read(MAX_FILE_BYTES))
+        now = time.time()
+        if now - os.fstat(file.fileno()).st_mtime < STALE_SECONDS:
+            found = json.loads(file.read(MAX_FILE_BYTES))
             for name in QUEUES:
-                family.add_metric((name,), counts.get(name, 0))
-    yield family
+                messages.add_metric((name,), found["messages"].get(name, 0))
+                ages.add_metric((name,), max(0.0, now - found["oldest"].get(name, now)))
+    yield messages
+    yield ages

@@ -2,7 +2,7 @@
 
 Stages start one after another; the programs of one stage together. A program that ends is started again with back-off;
 one that ends too often in a named time ends the whole, so that whoever watches ``up`` (systemd, a container's runtime,
-a person) sees it. Children write to our stdout themselves: no line passes through here.
+a person) sees it. Children write to our stdout themselves, or where they are told to: no line passes through here.
 
 What it does not do: judge configuration, know a daemon by name, restart what merely answers badly.
 """
@@ -88,6 +88,10 @@ class Supervisor:
             if running.child.reloads:
                 running.signal(signal.SIGHUP)
 
+    def pid(self, name: str) -> int | None:
+        """Return the process of a program, None while it does not run."""
+        return next((running.pid for running in self._all() if running.child.name == name), None)
+
     def fail(self) -> None:
         """End everything, with an exit code that says so."""
         self._code = FAILED
@@ -165,10 +169,19 @@ class _Running:
             env={**os.environ, **self.child.environment},
             path=None,
             # Standard error goes to standard output too: one stream, as the program wrote it.
-            childFDs={0: "w", 1: 1, 2: 1},
+            childFDs={
+                0: "w" if self.child.stdin is None else self.child.stdin,
+                1: self.child.stdout,
+                2: self.child.stdout,
+            },
         )
         self._pid = self._transport.pid or 0
         self._supervisor.say(f"started {self.child.name}, pid {self._pid}")
+
+    @property
+    def pid(self) -> int | None:
+        """Its process; None while it does not run."""
+        return None if self._transport is None else self._pid
 
     def signal(self, number: int) -> None:
         """Send a signal to the program, or to its leader where that is another process."""
@@ -219,6 +232,9 @@ class _Running:
         now = self._supervisor.reactor.seconds()
         if now - self._started >= STEADY_SECONDS:
             self._delay = FIRST_DELAY
+        if not self.child.vital:
+            self._restart = self._supervisor.reactor.callLater(FIRST_DELAY, self.start)
+            return
         self._failures.append(now)
         if len(self._failures) == MAX_FAILURES and now - self._failures[0] <= FAILURE_SECONDS:
             self._supervisor.say(

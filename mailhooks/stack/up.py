@@ -6,12 +6,13 @@ line with its cure. Then the supervisor has the word.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import resource
 import signal
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,12 +20,14 @@ from typing import TYPE_CHECKING, Any
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger, globalLogBeginner
 
+from mailhooks import verbosity
 from mailhooks.config import Config, ConfigError
 from mailhooks.endpoints import EndpointError
 from mailhooks.environment import WrongVariable, read_secret
 from mailhooks.hooks import enabled
 from mailhooks.log import Observer
 from mailhooks.stack import certificate, children, directories, files, generation, paths, render
+from mailhooks.stack.logpipe import LogPipe, Watch
 from mailhooks.stack.queue import QueueCounter
 from mailhooks.stack.ready import Waiter
 from mailhooks.stack.supervisor import Supervisor
@@ -57,6 +60,7 @@ def run(instance: Instance) -> int:
         raise ConfigError("up needs root: Postfix and Dovecot bind their ports and change users; run it with sudo")
     config = instance.load()
     instance.check(config)
+    verbosity.check(config.log)
     observer = Observer(sys.stdout, config.log.format, config.log.level)
     globalLogBeginner.beginLoggingTo([observer], redirectStandardIO=False)
     os.umask(0o022)
@@ -123,8 +127,11 @@ def write(config: Config, found: generation.Generation) -> None:
     render.write(rendered)
 
 
-def stages(config: Config, instance: Instance) -> list[list[children.Child]]:
-    """Return what starts when: no smtpd may start before the auth socket answers."""
+def stages(config: Config, instance: Instance, pipe: LogPipe | None) -> list[list[children.Child]]:
+    """Return what starts when: no smtpd may start before the auth socket answers.
+
+    With a ``pipe`` the stock daemons write into it, and who reads it starts first and ends last.
+    """
     environment = dict(instance.environment)
     if config.http.token_file:
         environment["HTTP_TOKEN_FILE"] = str(paths.layout(config).http_token)
@@ -132,7 +139,10 @@ def stages(config: Config, instance: Instance) -> list[list[children.Child]]:
     neighbours = [children.dovecot(config)]
     if config.server.spam_filter:
         neighbours.append(children.spamd(config))
-    return [[serve], neighbours, [children.postfix(config)]]
+    daemons = [neighbours, [children.postfix(config)]]
+    if pipe is None:
+        return [[serve], *daemons]
+    return [[pipe.tap()], [serve], *([replace(child, stdout=pipe.writes) for child in stage] for stage in daemons)]
 
 
 def say(text: str) -> None:
@@ -144,9 +154,10 @@ def _supervise(config: Config, instance: Instance) -> int:
     from twisted.internet import reactor as global_reactor  # noqa: PLC0415 - importing it installs it
 
     reactor: Any = global_reactor
-    supervisor = Supervisor(reactor, stages(config, instance), Waiter(reactor), say)
+    pipe = LogPipe(config) if config.log.count_lines else None
+    supervisor = Supervisor(reactor, stages(config, instance, pipe), Waiter(reactor), say)
     where = paths.layout(config)
-    counter = QueueCounter(reactor, where.queue, where.queue_counts)
+    counter = QueueCounter(reactor, where)
     codes: list[int] = []
 
     def finished(code: int) -> None:
@@ -166,14 +177,22 @@ def _supervise(config: Config, instance: Instance) -> int:
         say("SIGHUP: the configuration was read again")
         supervisor.reload()
 
+    def verbose() -> None:
+        if pid := supervisor.pid("serve"):
+            with contextlib.suppress(ProcessLookupError):  # its end is on the way to us
+                os.kill(pid, signal.SIGUSR1)
+
     def started() -> None:
         for number, react in (
             (signal.SIGTERM, supervisor.stop),
             (signal.SIGINT, supervisor.stop),
             (signal.SIGHUP, reload),
+            (signal.SIGUSR1, verbose),
         ):
             signal.signal(number, lambda *_, react=react: reactor.callFromThread(react))
         counter.start()
+        if pipe is not None:
+            Watch(reactor, pipe, lambda: supervisor.pid("logtap"), say).start()
         Deferred.fromCoroutine(supervisor.start()).addErrback(broken)
 
     supervisor.finished.addCallback(finished)

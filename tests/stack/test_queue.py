@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
+import time
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry, generate_latest
 
 from mailhooks.stack import queue
+from mailhooks.stack.paths import Layout
 
 
 class Source:
@@ -32,6 +36,15 @@ def make_queue(root: Path) -> Path:
     return root
 
 
+def leave_numbers(root: Path) -> Path:
+    """Let ``up`` look at a queue that no Postfix runs on, and return where the numbers are."""
+    where = Layout(root, root / "state", root / "mail", root / "preferences")
+    where.stack.mkdir(parents=True)
+    make_queue(where.queue)
+    queue.QueueCounter(None, where)._write()
+    return where.queue_counts
+
+
 def test_counts_messages_in_hashed_queues_and_leaves_out_unfinished_ones(tmp_path: Path):
     assert queue.count(make_queue(tmp_path)) == {
         "maildrop": 0,
@@ -43,14 +56,20 @@ def test_counts_messages_in_hashed_queues_and_leaves_out_unfinished_ones(tmp_pat
 
 
 def test_what_was_counted_is_told(tmp_path: Path):
-    counts = tmp_path / "counts"
-    queue.QueueCounter(None, make_queue(tmp_path / "queue"), counts)._write()
+    counts = leave_numbers(tmp_path)
     assert 'mailhooks_postfix_queue_messages{queue="deferred"} 2.0' in page(counts)
+    assert 'mailhooks_postfix_queue_oldest_seconds{queue="deferred"} 0.0' in page(counts)  # Postfix knows of none
+
+
+def test_ages_are_those_of_the_moment_that_asks(tmp_path: Path):
+    counts = tmp_path / "counts"
+    counts.write_text(json.dumps({"messages": {"hold": 1}, "oldest": {"hold": time.time() - 1000}}))
+    (age,) = re.findall(r'oldest_seconds{queue="hold"} (\S+)', page(counts))
+    assert 1000 <= float(age) < 1100
 
 
 def test_old_counts_are_not_told(tmp_path: Path):
-    counts = tmp_path / "counts"
-    queue.QueueCounter(None, make_queue(tmp_path / "queue"), counts)._write()
+    counts = leave_numbers(tmp_path)
     os.utime(counts, (1, 1))
     assert "queue=" not in page(counts)
 
