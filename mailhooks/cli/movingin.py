@@ -47,12 +47,16 @@ def command(session: Session, *, source: Path, user: str, maps: Sequence[str], d
     except maildir.BadName as error:
         raise BadInput(f"--map: {error}") from error
     limit, used = _quota(session, user)
-    if not dry_run:
-        _prepare(session)
     try:
-        with maildir.Source.opened(source) as opened, _mailbox(session, user, make=not dry_run) as mailbox:
-            transfer = maildir.Transfer(opened, mailbox, mapping, rehearsal=dry_run)
-            total = _take(transfer, dry_run=dry_run)
+        with maildir.Source.opened(source) as opened:
+            with _mailbox(session, user, make=False) as mailbox:
+                transfer = maildir.Transfer(opened, mailbox, mapping, rehearsal=True)  # says what cannot be
+                total = _take(transfer, dry_run=True) if dry_run else 0
+            if not dry_run:
+                _prepare(session)
+                with _mailbox(session, user, make=True) as mailbox:
+                    transfer = maildir.Transfer(opened, mailbox, mapping)
+                    total = _take(transfer, dry_run=False)
             _notes(opened, mapping)
     except maildir.Busy as error:
         raise Unavailable(str(error)) from error

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import fcntl
 import os
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mailhooks.maildir import dotlock, entry, names, subscriptions
-from mailhooks.maildir.errors import Busy
+from mailhooks.maildir.errors import Busy, MaildirError
 from mailhooks.maildir.folder import Folder
 from mailhooks.maildir.own import Owner, entered, replace, touch
 from mailhooks.maildir.source import CUR, MAX_FOLDERS, NEW, TMP
@@ -46,13 +46,18 @@ class Mailbox:
                 raise
             yield cls(None, owner)
             return
-        try:
-            with entered(above, *parts, MAILDIR, owner=owner, make=make) as root:
-                if root is not None and make:
-                    _claim(root)
-                yield cls(root, owner)
-        finally:
-            os.close(above)
+        with ExitStack() as stack:
+            stack.callback(os.close, above)
+            try:
+                root = stack.enter_context(entered(above, *parts, MAILDIR, owner=owner, make=make))
+            except OSError as error:
+                where = base.joinpath(*parts, MAILDIR)
+                raise MaildirError(
+                    f"{where}: {error.strerror}: it must be made of directories, without a link"
+                ) from error
+            if root is not None and make:
+                _claim(root)
+            yield cls(root, owner)
 
     def folders(self) -> Iterator[Name]:
         """Name the folders that are there."""
