@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from mailhooks.doctor.finding import Problem, Severity
+from mailhooks.stack import paths
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -73,7 +74,7 @@ def unusable(facts: Facts) -> Iterator[Finding]:
     """Find files that are not there or hold something else."""
     for each in facts.certificates:
         if each.problem:
-            yield UNUSABLE.found(f"{each.used_by}: {each.file}: {each.problem}", file=each.file, key=each.key)
+            yield UNUSABLE.found(f"{each.used_by}: {each.file}: {each.problem}", **_cure(facts, each))
 
 
 def expired(facts: Facts) -> Iterator[Finding]:
@@ -83,22 +84,20 @@ def expired(facts: Facts) -> Iterator[Finding]:
         if each.begins is None or each.ends is None:
             continue
         if each.ends < now:
-            yield EXPIRED.found(f"{each.used_by}: {each.file} ended on {each.ends:%Y-%m-%d}", file=each.file)
+            yield EXPIRED.found(f"{each.used_by}: {each.file} ended on {each.ends:%Y-%m-%d}", **_cure(facts, each))
         elif each.begins > now:
             yield EXPIRED.found(
-                f"{each.used_by}: {each.file} begins on {each.begins:%Y-%m-%d %H:%M} UTC", file=each.file
+                f"{each.used_by}: {each.file} begins on {each.begins:%Y-%m-%d %H:%M} UTC", **_cure(facts, each)
             )
         elif each.ends < now + SOON:
-            yield EXPIRING.found(f"{each.used_by}: {each.file} ends on {each.ends:%Y-%m-%d}", file=each.file)
+            yield EXPIRING.found(f"{each.used_by}: {each.file} ends on {each.ends:%Y-%m-%d}", **_cure(facts, each))
 
 
 def other_key(facts: Facts) -> Iterator[Finding]:
     """Find pairs that are none."""
     for each in _usable(facts):
         if not each.fits_key:
-            yield OTHER_KEY.found(
-                f"{each.used_by}: {each.key} is not the key of {each.file}", file=each.file, key=each.key
-            )
+            yield OTHER_KEY.found(f"{each.used_by}: {each.key} is not the key of {each.file}", **_cure(facts, each))
 
 
 def other_name(facts: Facts) -> Iterator[Finding]:
@@ -132,3 +131,10 @@ CHECKS = (unusable, expired, other_key, other_name, open_key, self_signed)
 
 def _usable(facts: Facts) -> Iterator[Certificate]:
     return (each for each in facts.certificates if not each.problem)
+
+
+def _cure(facts: Facts, each: Certificate) -> dict[str, str]:
+    """Name the files that the admin changes: ``up`` lets the daemons use a copy of them."""
+    if each.file == str(paths.layout(facts.config).pair):
+        return {"file": facts.config.server.certificate, "key": facts.config.server.key}
+    return {"file": each.file, "key": each.key}

@@ -22,10 +22,10 @@ def read(file: Path) -> Dovecot:
     if said.code:
         words = [each for each in said.err.splitlines() if "Fatal" in each or "Error" in each] or [said.err]
         return Dovecot(file, line, {}, refused=" ".join(words[-1].split()))
-    return Dovecot(file, line, dict(_settings(said.out)))
+    return Dovecot(file, line, dict(settings(said.out)))
 
 
-def _settings(text: str) -> Iterator[tuple[str, str]]:
+def settings(text: str) -> Iterator[tuple[str, str]]:
     """Turn the braces into paths: "service imap-login" { chroot = } -> ("service imap-login/chroot", "")."""
     above: list[str] = []
     for raw in text.splitlines():
