@@ -49,6 +49,7 @@ MAX_NAME_LOGGED = 320  # characters of a login that a FAIL repeats for the peer'
 MINOR_CANCELLED = 4  # from this version on (Dovecot 2.4.4), CANCEL is answered; before, the answer is unknown
 
 _BAD_INITIAL = "Invalid base64 data in initial response"
+_IN_CLEAR = "Passwords are taken over TLS only: switch on SSL/TLS or STARTTLS in your mail program"
 _BAD_CONTINUED = "Invalid base64 data in continued response"
 
 
@@ -146,6 +147,9 @@ class AuthClientConnection(Connection):
         mechanism = self.server.mechanisms.get(request.mechanism)
         if mechanism is None:
             raise WireError("field", "a mechanism that was not offered")
+        if request.in_clear and self.server.outage is Outage.TEMP_FAIL:  # Postfix sees to TLS itself, and tells less
+            self._count_invalid(request)
+            return wire.failure(request.id, reason=_IN_CLEAR)
         if request.bad_base64:
             return self._rubbish(request, _BAD_INITIAL)
         now = self.server.clock.seconds()

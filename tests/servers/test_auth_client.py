@@ -61,6 +61,33 @@ def test_a_right_password_is_granted_at_once_under_the_canonical_address(client,
     assert client.say(request) == f"OK\t1\tuser={ADAM}\n"
 
 
+@pytest.mark.parametrize(
+    ("more", "granted"),
+    [
+        ("\tsecured\tlip=10.0.2.100\trip=10.0.2.100", False),  # a client behind the published port of a container
+        ("\tlip=2001:db8::1\trip=2001:db8::1", False),
+        ("\tsecured=tls\tlip=10.0.2.100\trip=10.0.2.100", True),
+        ("\tsecured\tlip=127.0.0.1\trip=127.0.0.1", True),
+        ("\tsecured\tlip=::1\trip=::1", True),
+        ("\tsecured\tlip=10.0.2.100\trip=192.0.2.1", True),  # a trusted network: Dovecot's configuration says so
+    ],
+)
+@pytest.mark.parametrize("mechanism", ["PLAIN", "LOGIN"])
+def test_a_password_in_clear_from_the_servers_own_address_is_refused_unchecked(client, mechanism, more, granted):
+    heard = client.say(auth(1, more=more).replace("PLAIN", mechanism))
+    if mechanism == "LOGIN" and granted:
+        assert heard.startswith("CONT\t1\t")
+    else:
+        assert heard.startswith("OK\t1\t" if granted else "FAIL\t1\treason=Passwords are taken over TLS only")
+
+
+def test_postfix_sees_to_tls_itself(scene):
+    client = Client(scene.postfix)
+    client.say(HELLO)
+    more = "\tnologin\tsecured\tlip=10.0.2.100\trip=10.0.2.100"
+    assert "OK\t1\t" in client.say(auth(1, service="smtp", more=more))
+
+
 def test_plain_without_initial_response_is_asked_with_an_empty_third_field(client):
     assert client.say("AUTH\t1\tPLAIN\tservice=imap\n") == "CONT\t1\t\n"
     assert client.say(f"CONT\t1\t{plain(ADAM, 'secret')}\n") == f"OK\t1\tuser={ADAM}\n"

@@ -28,6 +28,7 @@ from mailhooks.wire.auth.shared import (
     Version,
     generation,
     identifier,
+    in_clear_from_here,
     message,
     parameters,
     service,
@@ -73,6 +74,11 @@ class AuthRequest:
     def tls(self) -> bool:
         """The connection is encrypted for certain; Postfix never says so."""
         return self.parameters.get("secured") == "tls"
+
+    @property
+    def in_clear(self) -> bool:
+        """A password in it has passed the network unprotected, though Dovecot holds the connection for a local one."""
+        return self.mechanism in {"PLAIN", "LOGIN"} and in_clear_from_here(self.parameters)
 
     @property
     def nologin(self) -> bool:

@@ -67,6 +67,18 @@ def generation(given: Mapping[str, str]) -> Generation:
     return "2.4" if "protocol" in given else "2.3"
 
 
+def in_clear_from_here(given: Mapping[str, str]) -> bool:
+    """Tell whether a login came without TLS from the server's own address, and not over loopback.
+
+    Dovecot takes such a connection for one of the same machine and lets passwords through in clear (login-common
+    client-common.c). Behind the published port of a container every client can bear the container's own address.
+    """
+    remote = given.get("rip")
+    if remote is None or remote != given.get("lip") or given.get("secured") == "tls":
+        return False
+    return not (remote.startswith("127.") or remote == "::1")
+
+
 def message(commands: Commands[Message], line: bytes) -> Message:
     """Parse one line without its LF by its first field."""
     fields = tabs.split(line)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from binascii import a2b_base64
 from typing import NamedTuple
 
-from mailhooks.wire.auth.shared import MAX_LINE, parameters
+from mailhooks.wire.auth.shared import MAX_LINE, in_clear_from_here, parameters
 
 MAX_DIGITS = 9  # of an id: below MAX_ID without a look at its value
 
@@ -44,6 +44,7 @@ def plain_login(data: bytes) -> PlainLogin | None:
             (command, mechanism, authzid) != ("AUTH", "PLAIN", b"")
             or not (number.isdigit() and number[0] != "0" and len(number) <= MAX_DIGITS)
             or not (service and login and password)
+            or in_clear_from_here(given)
         ):
             return None
         ours = login.decode("ascii"), password.decode()
