@@ -9,6 +9,7 @@ import click
 
 from mailhooks import explain
 from mailhooks.cli.errors import NEGATIVE, BadInput
+from mailhooks.cli.output import harmless
 from mailhooks.cli.session import Session, pass_session
 from mailhooks.cli.values import SERVICE
 from mailhooks.logins import LoginRules
@@ -82,7 +83,7 @@ def _policy(config: Config) -> Policy:
 def _show(found: explain.Explanation) -> None:
     width = max((len(step.asked) for step in found.steps), default=0) + 2
     for step in found.steps:
-        click.echo(f"{step.asked:{width}}{step.answer}")
-    click.echo(f"{'reply':{width}}{found.reply}")
+        click.echo(harmless(f"{step.asked:{width}}{step.answer}"))
+    click.echo(harmless(f"{'reply':{width}}{found.reply}"))
     if not found.accepted:
         click.get_current_context().exit(NEGATIVE)

@@ -85,7 +85,7 @@ def backup(session: Session, file: Path, keep: int | None) -> None:
         with copy.open("rb") as source, root_again():
             _write_whole(target, source)
     if directory:
-        click.echo(target)
+        click.echo(bytes(target))  # a path is bytes, not always UTF-8
     if keep and (removed := rotation.remove_older(file, keep=keep, made=target)):
         say(f"removed older backups: {removed}")
 

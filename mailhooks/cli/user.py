@@ -108,7 +108,7 @@ def set_(session: Session, ctx: click.Context, /, address: str, **given: Any) ->
     }
     if not wanted:
         raise click.UsageError(
-            "nothing to change: give --quota, --name, --state, --reason, --until, --allow or --networks"
+            "nothing to change: give --quota, --name, --state, --reason, --until, --expires, --allow or --networks"
         )
     if wanted.get("state") is State.ACTIVE and (wanted.get("reason") or wanted.get("until")):
         raise click.UsageError("an active account needs no --reason and no --until")

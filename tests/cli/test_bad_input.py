@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import pytest
 
 A = "adam@example1.com"
@@ -208,3 +211,16 @@ def test_a_fault_of_our_own_is_no_negative_answer(full, monkeypatch):
     result = full.run("lookup", "virtual_alias_maps", "x@y")
     assert result.exit_code == 75
     assert "ZeroDivisionError" in result.stderr
+
+
+def test_explain_ended_in_a_traceback_on_bytes_that_are_no_text(site):
+    result = site.run("explain", "send", "adam@example1.com", "\udcff\x1b[31m")  # as Python reads such arguments
+    assert (result.exit_code, "fault" in result.output, "\x1b" in result.stdout) == (1, False, False)
+
+
+def test_a_backup_in_a_directory_whose_name_is_no_text_ended_in_a_traceback(site, tmp_path):
+    directory = Path(os.fsdecode(bytes(tmp_path) + b"/\xff"))
+    directory.mkdir()
+    result = site.run("store", "backup", str(directory))
+    assert result.exit_code == 0
+    assert [bytes(path) for path in directory.iterdir()] == [result.stdout_bytes.strip()]
