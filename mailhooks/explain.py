@@ -163,6 +163,8 @@ def _found(store: Store, found: recipients.Resolution) -> str:
         return f"{found.step}: mailbox {display(found.mailbox)}, {store.state(found.mailbox)}"
     if found.targets:
         return f"{found.step}: {display(found.source)} leads to {_names(found.targets)}"
+    if found.step is recipients.Step.EXPIRED:
+        return f"expired: the alias {display(found.source)} has ended"
     return "not ours" if found is recipients.OUTSIDE else "nobody has this address"
 
 

@@ -37,6 +37,7 @@ class Step(StrEnum):
     WITHOUT_EXTENSION = "without extension"
     ALIAS_DOMAIN = "alias domain"
     CATCH_ALL = "catch-all"
+    EXPIRED = "expired"  # the alias that has this address ended; no catch-all takes it over
     NOWHERE = "nowhere"  # its domain is hosted here, the address is not known
     OUTSIDE = "outside"  # its domain is none of ours
 
@@ -162,25 +163,33 @@ def own_account(store: Store, address: str, delimiter: str) -> Standing | None:
 
 def _row(store: Store, address: str, delimiter: str) -> Resolution | None:
     """Try the address as it is, then without its extension."""
-    targets = store.alias_targets(address)
-    if targets:
-        return Resolution(Step.EXACT, address, targets)
-    if store.has_mailbox(address):
-        return Resolution(Step.EXACT, address, (), address)
+    found = _at(store, address, Step.EXACT)
+    if found is not None:
+        return found
     base, extension = split_extension(address, delimiter)
     if base == address:
         return None
-    targets = store.alias_targets(base)
+    found = _at(store, base, Step.WITHOUT_EXTENSION)
+    if found is None or not found.targets:
+        return found
+    return found._replace(targets=_extend(address, found.targets, extension, delimiter))
+
+
+def _at(store: Store, address: str, step: Step) -> Resolution | None:
+    """Try one address; below an alias that has ended there may be a mailbox."""
+    targets = store.live_targets(address)
     if targets:
-        return Resolution(Step.WITHOUT_EXTENSION, base, _extend(address, targets, extension, delimiter))
-    return Resolution(Step.WITHOUT_EXTENSION, base, (), base) if store.has_mailbox(base) else None
+        return Resolution(step, address, targets)
+    if store.has_mailbox(address):
+        return Resolution(step, address, (), address)
+    return Resolution(Step.EXPIRED, address) if targets is None else None
 
 
 def _catch_all(store: Store, address: str, domain: str, delimiter: str) -> Resolution:
     source = f"@{domain}"
-    targets = store.alias_targets(source)
+    targets = store.live_targets(source)
     if not targets:
-        return NOWHERE
+        return NOWHERE if targets is not None else Resolution(Step.EXPIRED, source)
     _, extension = split_extension(address, delimiter)
     return Resolution(Step.CATCH_ALL, source, _extend(address, targets, extension, delimiter))
 

@@ -1,7 +1,7 @@
 """Refuse a recipient whose account does not receive, with the account's reason.
 
 It stands before Postfix's own check of unknown recipients, for which such an account exists. An alias is refused when
-there are accounts behind it and none of them receives, and when it has expired itself.
+there are accounts behind it and none of them receives, and when it has expired: then no table knows it any more.
 """
 
 from __future__ import annotations
@@ -34,18 +34,17 @@ def bind(settings: Settings, facts: Facts) -> Rule:
     def said(account: Standing) -> str:
         return expired if account.reason == EXPIRED else account.reason or texts[account.state]
 
-    def rule(request: Request, store: Store, now: float) -> Action | None:
+    def rule(request: Request, store: Store, _now: float) -> Action | None:
         if request.state not in STATES:
             return None
         account = facts.account(request, store)
         if account is not None:
             return None if account.state.receives else _refusal(said(account))
         found = facts.recipient(request, store)
+        if found.step is recipients.Step.EXPIRED:
+            return _refusal(expired)
         if not found.targets:
             return None
-        end = store.alias_expires(found.source)
-        if end is not None and end <= now:
-            return _refusal(expired)
         return _of_alias(store, found, delimiter, said, nobody)
 
     return rule

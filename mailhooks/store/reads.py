@@ -72,6 +72,17 @@ class Reads(Standings, DictReads):
             raise self._db.failed(error) from error
         return tuple([target for (target,) in found]) if found else ()
 
+    def live_targets(self, source: str) -> tuple[str, ...] | None:
+        """Return the targets of an alias or catch-all as of now: none where there is none, None for one that ended."""
+        try:
+            found = self._db.execute(_LIVE_TARGETS, (source,)).fetchall()
+        except sqlite3.Error as error:
+            raise self._db.failed(error) from error
+        if not found:
+            return ()
+        end = found[0][1]
+        return None if end is not None and end <= self._clock() else tuple([target for target, _ in found])
+
     def alias(self, source: str) -> Alias | None:
         """Return an alias with its posting rule."""
         try:
@@ -79,14 +90,6 @@ class Reads(Standings, DictReads):
         except sqlite3.Error as error:
             raise self._db.failed(error) from error
         return None if row is None else Alias(source, self.alias_targets(source), Posting(row[0]), row[1])
-
-    def alias_expires(self, source: str) -> float | None:
-        """Return when an alias ends; None: never, or there is none."""
-        try:
-            row = self._db.execute("SELECT expires FROM alias WHERE source = ?", (source,)).fetchone()
-        except sqlite3.Error as error:
-            raise self._db.failed(error) from error
-        return None if row is None else row[0]
 
     def aliases_naming(self, target: str) -> tuple[str, ...]:
         """Return the sources of the aliases that name exactly this target."""
@@ -196,6 +199,10 @@ class Reads(Standings, DictReads):
 
 
 _MAILBOX = f"SELECT {rows.MAILBOX_COLUMNS} FROM mailbox WHERE address = ?"  # noqa: S608 - constants of this package
+_LIVE_TARGETS = """
+SELECT t.target, a.expires FROM alias a JOIN alias_target t ON t.source = a.source
+WHERE a.source = ? ORDER BY t.position
+"""
 _UNLIMITED = """
 SELECT password FROM mailbox
 WHERE address = ? AND state = 'active' AND until IS NULL AND expires IS NULL AND allow IS NULL AND networks = ''

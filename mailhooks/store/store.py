@@ -166,5 +166,6 @@ def _make_key(store: Store, key: KeyFile) -> None:
 _NEXT_CHANGE = (
     "SELECT MIN(at) FROM (SELECT MIN(until) AS at FROM mailbox WHERE until > ?1 "
     "UNION ALL SELECT MIN(expires) FROM mailbox WHERE expires > ?1 "
+    "UNION ALL SELECT MIN(expires) FROM alias WHERE expires > ?1 "
     "UNION ALL SELECT MIN(expires) FROM app_password WHERE expires > ?1)"
 )
