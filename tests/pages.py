@@ -21,7 +21,7 @@ _OTHERS = re.compile(
     r"(systemctl|journalctl|install|chown|useradd|usermod|pip|apt-get|git|docker (build|run|exec|compose|volume)"
     r"|podman (build|run|exec|volume))\b"
 )
-_ENDS = {"&&", "||", "|", ";", ">", ">>", "}"}
+_ENDS = {"&&", "||", "|", ";", ">", ">>", "}"}  # of a command
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,11 @@ class Shown:
     page: str
     arguments: tuple[str, ...]
     stdin: str = ""
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether no variable of a shell stands in it."""
+        return not any("$" in word for word in self.arguments)
 
     def __str__(self) -> str:
         return f"{self.page}: {' '.join(self.arguments)}"
@@ -54,9 +59,9 @@ def _literals(page: Path, kind: type[docutils.nodes.Node]) -> Iterator[str]:
 
 
 def _commands(page: str, line: str) -> Iterator[Shown]:
-    words = shlex.split(line, comments=True) if line.count("'") % 2 == line.count('"') % 2 == 0 else line.split()
     if _OTHERS.match(line.removeprefix("sudo ")):
         return
+    words = _words(line)
     while words:
         end = next((place for place, word in enumerate(words) if word in _ENDS), len(words))
         part, words = words[:end], words[end + 1 :]
@@ -64,3 +69,13 @@ def _commands(page: str, line: str) -> Iterator[Shown]:
         if at is not None and (arguments := part[at + 1 :]):
             stdin = arguments[-1] if arguments[-2:-1] == ["<"] else ""
             yield Shown(page, tuple(arguments[:-2] if stdin else arguments), stdin)
+
+
+def _words(line: str) -> list[str]:
+    """Take a line apart as a shell does; none where it is no line of a shell."""
+    reader = shlex.shlex(line, posix=True, punctuation_chars=";&|<>")
+    reader.whitespace_split = True
+    try:
+        return list(reader)
+    except ValueError:  # prose, with an apostrophe
+        return []

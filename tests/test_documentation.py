@@ -63,6 +63,7 @@ COMMANDS = [
     for page in WRITTEN
     if page.stem != "commands"
     for each in shown(page)
+    if each.is_whole
 ]
 
 
