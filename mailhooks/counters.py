@@ -16,6 +16,14 @@ if TYPE_CHECKING:
 BOUNDS = (50e-6, 100e-6, 250e-6, 500e-6, 1e-3, 2.5e-3, 5e-3, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 
+# What ``limit_trips`` tells apart, told from the start: an alert on an increase would miss the first of a new series.
+SCOPES = (
+    *("user", "domain", "credential", "network", "flood"),
+    *("breaker_recipients", "breaker_refused", "breaker_networks"),
+    *("login_pair", "login_network", "login_account"),
+)
+
+
 class Count:
     """A number that goes up; hold on to it where every request passes."""
 

@@ -10,12 +10,12 @@ from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
-from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.registry import Collector
 
 import mailhooks
-from mailhooks.counters import BOUNDS
+from mailhooks.counters import BOUNDS, SCOPES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -53,6 +53,7 @@ class Metrics(Collector):
         self._now = now
         self._registry = CollectorRegistry(auto_describe=False)
         self._registry.register(self)
+        ProcessCollector(namespace="mailhooks", registry=self._registry)  # its processor time, memory, open files
         self._expiry: dict[Path, tuple[float, float | None]] = {}  # file -> when read, not after
 
     def page(self) -> bytes:
@@ -121,7 +122,7 @@ class Metrics(Collector):
         yield hashing
         yield _gauge("password_hash_queue", "Password checks that wait.", (), {(): pool.depth if pool else 0})
         yield _counter("policy_decisions", "What policy rules decided.", ("rule", "action", "mode"), counters.policy)
-        trips = {(scope,): count for scope, count in counters.limit_trips.items()}
+        trips = {(scope,): counters.limit_trips[scope] for scope in {**dict.fromkeys(SCOPES), **counters.limit_trips}}
         yield _counter("limit_trips", "Limits that were reached.", ("scope",), trips)
         yield _counter("quota_refused", "Recipients refused because of quota.", (), {(): counters.quota_refused})
         age = self._sources.oldest_transaction()
