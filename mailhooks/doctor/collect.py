@@ -132,6 +132,7 @@ def _with_machine(facts: Facts) -> Facts:
     return replace(
         facts,
         volumes=machine.volumes(places),
+        state=machine.entries(where.state, config),
         synchronised=machine.synchronised(),
         spam=machine.spam(config, directories, wanted=filtered and config.server.spam_filter),
     )

@@ -218,6 +218,7 @@ class Facts:
     domains: tuple[str, ...] = ()  # hosted here
     alias_domains: tuple[str, ...] = ()
     store: str = ""  # what is wrong with the store
+    state: tuple[Entry, ...] = ()  # the store's directory, and then the files in it that the daemon writes
     newest: float | None = None  # when the store was changed last, by the clock of then
     names: tuple[DomainNames, ...] = ()
     host: HostNames | None = None

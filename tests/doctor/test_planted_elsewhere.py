@@ -226,6 +226,25 @@ def test_no_spamd(site):
 # --- The store, mailhooks itself, the machine ---------------------------------------------------------------------
 
 
+def test_root_made_a_file_of_the_store(site):
+    """As a copy made by hand does, or sqlite3 run by root."""
+    store = Path(site.config.store.url.removeprefix("sqlite:///"))
+    before = store.stat()
+    os.chown(store, 0, 0)
+    try:
+        facts = site.facts()
+    finally:
+        os.chown(store, before.st_uid, before.st_gid)
+    cures = {each.id: each.cure for each in said(facts)}
+    assert cures["store-owner"] == f"chown {before.st_uid}:{before.st_gid} {store}"
+    _recovers(site)
+
+
+def test_a_key_that_others_can_read(site):
+    with mode(Path(site.config.store.key_file), 0o640):
+        assert ids(site.facts()) == {"store-open-key"}
+
+
 @pytest.mark.parametrize("given", [{"enabled": False}, {"allow": ["0.0.0.0/0", "::/0"]}])
 def test_nobody_stops_guessing(site, given):
     throttle = configuration.parse({"throttle": given}).throttle

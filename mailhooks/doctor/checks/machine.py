@@ -19,6 +19,7 @@ LOW_SHARE = 0.05  # of a file system, from which it is called low
 ENOUGH = 5 * 2**30  # bytes: on a large disk one per cent is still plenty
 ENOUGH_FILES = 100_000
 POSTFIX_NEEDS = 1.5  # times message_size_limit: below it smtpd says 452 (postconf(5), queue_minfree)
+OTHERS = 0o077  # who is not the owner
 CLOCK_SECONDS = 300.0  # by which a change may seem to come from the future: logs of two machines differ that much
 
 STORE = Problem(
@@ -27,6 +28,13 @@ STORE = Problem(
     "The store cannot be asked",
     "Everybody hears a temporary error: no mail comes in, nobody logs in.",
     "{cure}",
+)
+OWNER = Problem(
+    "store-owner",
+    Severity.ERROR,
+    "A file of the store belongs to somebody else than its directory",
+    "The daemon, whose the directory is, cannot write it: a temporary error for everybody as soon as it has to.",
+    "chown {owner} {path}",
 )
 FULL = Problem(
     "disk-full",
@@ -48,6 +56,13 @@ NO_THROTTLE = Problem(
     "Nobody stops who guesses passwords",
     "mailhooks is the auth server: Dovecot's own delay and penalty are not there any more.",
     "in mailhooks.toml: {cure}",
+)
+OPEN_KEY = Problem(
+    "store-open-key",
+    Severity.WARNING,
+    "Others can read the key file",
+    "It is what keeps the passwords of relay hosts secret when a backup of the store is stolen.",
+    "chmod 0600 {path}",
 )
 LOW = Problem(
     "disk-low",
@@ -73,6 +88,19 @@ def store(facts: Facts) -> Iterator[Finding]:
         yield STORE.found(
             facts.store, cure=cure if missing else f"mailhooks store check; url: {facts.config.store.url}"
         )
+
+
+def owner(facts: Facts) -> Iterator[Finding]:
+    """Find files that the owner of the directory cannot write, and a key that others can read."""
+    if not facts.state:
+        return
+    directory, *files = facts.state
+    for each in files:
+        if each.uid != directory.uid:
+            who = f"{each.path} belongs to user {each.uid}, {directory.path} to user {directory.uid}"
+            yield OWNER.found(who, owner=f"{directory.uid}:{directory.gid}", path=each.path)
+        if each.path == facts.config.store.key_file and each.mode & OTHERS:
+            yield OPEN_KEY.found(f"{each.path} has mode {each.mode:04o}", path=each.path)
 
 
 def throttle(facts: Facts) -> Iterator[Finding]:
@@ -110,4 +138,4 @@ def clock(facts: Facts) -> Iterator[Finding]:
         yield UNSYNCHRONISED.found("timedatectl: NTPSynchronized=no")
 
 
-CHECKS = (store, throttle, disks, clock)
+CHECKS = (store, owner, throttle, disks, clock)

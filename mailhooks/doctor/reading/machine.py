@@ -10,7 +10,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mailhooks.doctor.facts import SpamSetup, Volume
+from mailhooks.doctor.facts import Entry, SpamSetup, Volume
 from mailhooks.doctor.reading.sockets import account, entry, talk
 from mailhooks.doctor.reading.tool import ask
 from mailhooks.servers.probes import Probe
@@ -41,6 +41,17 @@ def volumes(places: Iterable[tuple[str, Path]]) -> tuple[Volume, ...]:
             )
         )  # fmt: skip
     return tuple(found)
+
+
+def entries(state: Path, config: Config) -> tuple[Entry, ...]:
+    """Look at the store's directory and at those of its files that are there; nothing when it cannot be seen."""
+    url = config.store.url
+    database = url.removeprefix("sqlite:///") if url.startswith("sqlite:///") else config.store.snapshot
+    files = [Path(database + end) for end in ("", "-wal", "-shm")] + [Path(config.store.key_file)]
+    try:
+        return (entry(state), *(entry(file) for file in files if file.parent == state and file.exists()))
+    except OSError:
+        return ()
 
 
 def synchronised() -> bool | None:
