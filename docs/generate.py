@@ -24,9 +24,10 @@ PARTS: dict[str, Callable[[], str]] = {
     "tables": reference.tables,
     "rules": reference.rules,
     "texts": reference.texts,
+    "metrics": reference.metrics,
     "findings": reference.findings,
 }
-WITH_PARTS = ("tables.rst", "policy.rst", "doctor.rst")
+WITH_PARTS = ("tables.rst", "policy.rst", "metrics.rst", "doctor.rst")
 _PART = re.compile(r"(?<=^\.\. made from the code: )(?P<name>\w+)\n.*?^(?=\.\. end of it$)", re.MULTILINE | re.DOTALL)
 
 

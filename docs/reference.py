@@ -11,15 +11,30 @@ import re
 import tokenize
 import typing
 from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
+import mailhooks
 from mailhooks import cli, config, doctor
 from mailhooks.policy import RULES
 from mailhooks.policy.settings import Settings
 from mailhooks.policy.texts import TEXTS
 from mailhooks.tables import TABLES
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PACKAGE = Path(mailhooks.__file__).parent
+# What makes a family of samples -> its kind; the first two are short names of mailhooks.metrics.
+FAMILIES = {
+    "_counter": "counter",
+    "_gauge": "gauge",
+    "CounterMetricFamily": "counter",
+    "GaugeMetricFamily": "gauge",
+    "HistogramMetricFamily": "histogram",
+}
 HEAD = ".. Made by docs/generate.py from the code: edit it there.\n\n"
 
 
@@ -169,3 +184,32 @@ def _finding(problem: doctor.Problem) -> str:
         f"``{problem.id}`` ({problem.severity.name.lower()})\n    {problem.title}. {problem.why}\n\n"
         f"    Cure: ``{cure}``\n"
     )
+
+
+# --- Metrics
+
+
+def metrics() -> str:
+    """Return the table of all metrics: name and labels, kind, meaning."""
+    found = [call for path in sorted(PACKAGE.rglob("*.py")) for call in _families(path)]
+    cells = [(f"``{name}{{{','.join(labels)}}}``".replace("{}", ""), kind, text) for name, labels, kind, text in found]
+    cells.insert(0, ("metric", "kind", "meaning"))
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    rule = "  ".join("=" * width for width in widths)
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells]
+    return "\n".join([rule, lines[0], rule, *lines[1:], rule]) + "\n"
+
+
+def _families(path: Path) -> Iterator[tuple[str, list[str], str, str]]:
+    """Find what a module tells Prometheus: the calls that make a family of samples, in their order."""
+    calls = (node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call))
+    for call in sorted(calls, key=lambda call: call.lineno):
+        if not isinstance(call.func, ast.Name):
+            continue
+        kind = FAMILIES.get(call.func.id, "")
+        if kind and all(isinstance(each, ast.Constant) for each in call.args[:2]):
+            name, text = (each.value for each in call.args[:2])
+            named = {each.arg: each.value for each in call.keywords}
+            labels = ast.literal_eval(named["labels"] if "labels" in named else (call.args[2:3] or [ast.Tuple([])])[0])
+            ending = "_total" if kind == "counter" else ""
+            yield f"mailhooks_{name.removeprefix('mailhooks_')}{ending}", list(labels), kind, text
