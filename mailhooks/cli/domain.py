@@ -8,6 +8,7 @@ import click
 
 from mailhooks.address import display
 from mailhooks.cli.errors import say
+from mailhooks.cli.kick import kick_domain
 from mailhooks.cli.output import Row, details, json_option, listing, size
 from mailhooks.cli.removal import removing
 from mailhooks.cli.session import Session, pass_session
@@ -80,10 +81,17 @@ def set_(session: Session, name: str, quota: int | None) -> None:
 def remove(session: Session, name: str, force: bool) -> None:
     """Host a domain no longer."""
     with removing(session) as (change, aside):
-        for what in change.remove_domain(name, force=force):
-            say(f"{display(what)} is removed with it")
-            if not what.startswith("@") and "@" in what:
-                aside.move(what)
+        removal = change.remove_domain(name, force=force)
+        for mailbox in removal.mailboxes:
+            aside.move(mailbox)
+    if removal.mailboxes:
+        kick_domain(session.config, name)
+    for what in removal.lived:
+        say(f"{display(what)} is removed with it")
+    for source in removal.changed:
+        say(f"the alias {display(source)} names nobody at {display(name)} any longer")
+    for source in removal.removed:
+        say(f"the alias {display(source)} had no other target and is removed")
 
 
 def _row(domain: Domain) -> Row:

@@ -9,7 +9,7 @@ import click
 
 from mailhooks import explain
 from mailhooks.cli.errors import NEGATIVE, BadInput
-from mailhooks.cli.output import harmless
+from mailhooks.cli.output import details, harmless, json_option
 from mailhooks.cli.session import Session, pass_session
 from mailhooks.cli.values import SERVICE
 from mailhooks.logins import LoginRules
@@ -33,35 +33,38 @@ def command() -> None:
 @click.option("--sender", help="The envelope sender; left out: the login's own address, from outside the null sender.")
 @click.option("--login", default="", help="As on submission, after this login.")
 @click.option("--size", type=click.IntRange(0), default=0, help="The size in bytes that the client announces.")
+@json_option
 @pass_session
-def rcpt(session: Session, address: str, sender: str | None, login: str, size: int) -> None:
+def rcpt(session: Session, /, address: str, *, sender: str | None, login: str, size: int, as_json: bool) -> None:
     """Explain RCPT TO:<ADDRESS>."""
     policy, delimiter = _policy(session.config), session.config.mail.recipient_delimiter
     with session.reading() as store:
         found = explain.rcpt(
             store, policy, address, time.time(), delimiter=delimiter, sender=sender, login=login, size=size
         )
-    _show(found)
+    _show(found, as_json=as_json)
 
 
 @command.command()
 @click.argument("login")
 @click.argument("sender")
+@json_option
 @pass_session
-def send(session: Session, login: str, sender: str) -> None:
+def send(session: Session, login: str, sender: str, as_json: bool) -> None:
     """Explain MAIL FROM:<SENDER> on submission, after LOGIN has logged in."""
     policy, delimiter = _policy(session.config), session.config.mail.recipient_delimiter
     with session.reading() as store:
         found = explain.send(store, policy, login, sender, time.time(), delimiter=delimiter)
-    _show(found)
+    _show(found, as_json=as_json)
 
 
 @command.command()
 @click.argument("address")
 @click.argument("service", type=SERVICE)
 @click.option("--network", metavar="ADDRESS", help="The client's IP address.")
+@json_option
 @pass_session
-def login(session: Session, address: str, service: Service, network: str | None) -> None:
+def login(session: Session, address: str, service: Service, network: str | None, as_json: bool) -> None:
     """Explain a login of ADDRESS at SERVICE with the right password."""
     config = session.config
     try:
@@ -70,7 +73,7 @@ def login(session: Session, address: str, service: Service, network: str | None)
         raise BadInput(str(error)) from error
     with session.reading() as store:
         found = explain.login(store, address, service.value, time.time(), network=network, rules=rules)
-    _show(found)
+    _show(found, as_json=as_json)
 
 
 def _policy(config: Config) -> Policy:
@@ -80,10 +83,14 @@ def _policy(config: Config) -> Policy:
         raise BadInput(f"[policy]: {error}") from error
 
 
-def _show(found: explain.Explanation) -> None:
-    width = max((len(step.asked) for step in found.steps), default=0) + 2
-    for step in found.steps:
-        click.echo(harmless(f"{step.asked:{width}}{step.answer}"))
-    click.echo(harmless(f"{'reply':{width}}{found.reply}"))
+def _show(found: explain.Explanation, *, as_json: bool) -> None:
+    if as_json:
+        steps = [{"asked": step.asked, "answer": step.answer} for step in found.steps]
+        details({"accepted": found.accepted, "reply": found.reply, "steps": steps}, as_json)
+    else:
+        width = max((len(step.asked) for step in found.steps), default=0) + 2
+        for step in found.steps:
+            click.echo(harmless(f"{step.asked:{width}}{step.answer}"))
+        click.echo(harmless(f"{'reply':{width}}{found.reply}"))
     if not found.accepted:
         click.get_current_context().exit(NEGATIVE)

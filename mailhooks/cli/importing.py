@@ -13,7 +13,7 @@ import click
 from mailhooks import seed
 from mailhooks.cli import movingin
 from mailhooks.cli.errors import BadInput, say
-from mailhooks.cli.session import Session, pass_session, settle, who
+from mailhooks.cli.session import Session, pass_session, reuse_option, settle, who
 from mailhooks.cli.values import DOMAIN
 from mailhooks.store import open_store
 from mailhooks.store.url import sqlite_path
@@ -38,9 +38,17 @@ command.add_command(movingin.command)
 @click.option("--add-domains", is_flag=True, help="Host every domain that an address in the files has.")
 @click.option("--keep-dangling", is_flag=True, help="Take alias targets at hosted domains that nobody has.")
 @click.option("--dry-run", is_flag=True, help="Say what would be made, and change nothing.")
+@reuse_option
 @pass_session
 def seed_(
-    session: Session, *, directory: Path, domain: str | None, add_domains: bool, keep_dangling: bool, dry_run: bool
+    session: Session,
+    *,
+    directory: Path,
+    domain: str | None,
+    add_domains: bool,
+    keep_dangling: bool,
+    dry_run: bool,
+    reuse: bool,
 ) -> None:
     """Read the flat files in DIRECTORY: aliases, domains, mailboxes, relay-sasl, users and main.cf.
 
@@ -55,6 +63,7 @@ def seed_(
                 add_domains=add_domains,
                 keep_dangling=keep_dangling,
                 delimiter=session.config.mail.recipient_delimiter,
+                hold=0.0 if reuse else session.hold,
                 tick=tick,
             )
             loaded = _rehearse(session, files, options) if dry_run else _load(session, files, options)

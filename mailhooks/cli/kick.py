@@ -26,20 +26,34 @@ NOBODY = 68  # EX_NOHOST, as doveadm(1) says it: no session of this user
 
 def kick(config: Config, address: str) -> None:
     """End the open sessions of a user here, if that is wanted and can be done."""
-    configuration = running(config) if config.server.kick and os.geteuid() == 0 else None
+    if set("*?") & set(address):  # doveadm(1) takes a mask, which would fit others, and knows no escape
+        if _wanted(config):
+            say(f"open sessions of {address} go on: doveadm kick cannot name this user")
+        return
+    _kick(config, address)
+
+
+def kick_domain(config: Config, domain: str) -> None:
+    """End the open sessions of all users of a domain here."""
+    _kick(config, f"*@{domain}")
+
+
+def _kick(config: Config, mask: str) -> None:
+    configuration = _wanted(config)
     if configuration is None:
         return
-    if set("*?") & set(address):  # doveadm(1) takes a mask, which would fit others, and knows no escape
-        say(f"open sessions of {address} go on: doveadm kick cannot name this user")
-        return
-    command = ["doveadm", "-c", str(configuration), "kick", address]
+    command = ["doveadm", "-c", str(configuration), "kick", mask]
     try:
         done = subprocess.run(command, capture_output=True, stdin=subprocess.DEVNULL, timeout=SECONDS, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:
-        say(f"open sessions of {address} may go on: doveadm kick: {type(error).__name__}")
+        say(f"open sessions of {mask} may go on: doveadm kick: {type(error).__name__}")
         return
     if done.returncode not in (0, NOBODY):
-        say(f"open sessions of {address} may go on: doveadm kick ended with {done.returncode}")
+        say(f"open sessions of {mask} may go on: doveadm kick ended with {done.returncode}")
+
+
+def _wanted(config: Config) -> Path | None:
+    return running(config) if config.server.kick and os.geteuid() == 0 else None
 
 
 def running(config: Config) -> Path | None:

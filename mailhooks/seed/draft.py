@@ -33,6 +33,7 @@ class Options:
     add_domains: bool = False  # host every domain that an address here has
     keep_dangling: bool = False  # take targets at hosted domains that nobody has
     delimiter: str = "+"
+    hold: float = 0.0  # seconds for which a removed address is not given out again
     tick: Callable[[int], object] = lambda _lines: None  # called with a number of lines that are done
 
 

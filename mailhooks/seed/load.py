@@ -44,7 +44,7 @@ def load(store: Store, change: Change, files: dict[str, list[str]], options: Opt
     if journal.problems:
         more = [f"and {journal.hidden} more"] if journal.hidden else []
         raise SeedError(*journal.problems, *more)
-    loader = _Loader(store, change, draft, journal)
+    loader = _Loader(store, change, draft, journal, options.hold)
     try:
         loader.run()
         change.check()
@@ -54,12 +54,13 @@ def load(store: Store, change: Change, files: dict[str, list[str]], options: Opt
 
 
 class _Loader:
-    def __init__(self, store: Store, change: Change, draft: Draft, journal: Journal) -> None:
+    def __init__(self, store: Store, change: Change, draft: Draft, journal: Journal, hold: float) -> None:
         self.made = 0
         self._store = store
         self._change = change
         self._draft = draft
         self._says = journal.says
+        self._hold = hold
 
     def run(self) -> None:
         self._settings()
@@ -101,7 +102,7 @@ class _Loader:
                 new.append(draft)
             else:
                 self._complete(before, draft)
-        self._change.add_mailboxes(map(_new, sorted(new, key=attrgetter("address"))))
+        self._change.add_mailboxes(map(_new, sorted(new, key=attrgetter("address"))), hold=self._hold)
         self.made += len(new)
         for draft in new:
             if draft.listed:
@@ -138,7 +139,12 @@ class _Loader:
             if before:
                 self._kept("aliases", draft.line, f"alias {source}", differs=before != draft.targets)
                 continue
-            self._change.add_alias(render(source), map(render, draft.targets), keep_dangling=draft.dangling)
+            self._change.add_alias(
+                render(source),
+                map(render, draft.targets),
+                keep_dangling=draft.dangling,
+                hold=self._hold,
+            )
             self._made("aliases", draft.line, f"alias {source} for {', '.join(draft.targets)}")
 
     def _relays(self) -> None:
@@ -189,7 +195,11 @@ def _differs(mailbox: Mailbox, user: User) -> bool:
 
 
 def _located(draft: Draft, problem: str) -> str:
-    """Put the line in front of what the store says against an alias."""
+    """Put the line in front of what the store says against an address."""
+    mailbox = draft.mailboxes.get(problem.partition(" ")[0])
+    if mailbox is not None:
+        where = f"mailboxes:{mailbox.listed}" if mailbox.listed else f"users:{mailbox.line}"
+        return f"{where}: {problem}"
     lines = (alias.line for source, alias in draft.aliases.items() if source in problem)
     line = next(lines, None)
     return problem if line is None else f"aliases:{line}: {problem}"

@@ -146,12 +146,19 @@ class AliasChanges(ledger.Ledger):
                     gone.append(source)
         return tuple(sorted(changed)), tuple(sorted(removed))
 
-    def _take_out_domain(self, domain: str) -> None:
-        """Take all addresses at a domain out of all aliases."""
+    def _take_out_domain(self, domain: str) -> tuple[set[str], set[str]]:
+        """Take all addresses at a domain out of all aliases: which changed, and which were left empty and removed."""
         at = f"@{domain}"
+        changed: set[str] = set()
+        removed: set[str] = set()
         for source in self._names("SELECT DISTINCT source FROM alias_target WHERE target LIKE ? ESCAPE '!'", _like(at)):
-            if not self._without(source, lambda target: target.endswith(at)):
-                self._take_out(source)
+            if self._without(source, lambda target: target.endswith(at)):
+                changed.add(source)
+                continue
+            others, more = self._take_out(source)
+            changed.update(others)
+            removed.update((source, *more))
+        return changed, removed
 
     def _without(self, source: str, gone: Any) -> bool:
         """Take targets out of an alias; False when none was left, and the alias is removed."""

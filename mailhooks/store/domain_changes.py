@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from mailhooks.store import ledger
 from mailhooks.store.alias_changes import AliasChanges
 from mailhooks.store.errors import NotFound, Refused
 from mailhooks.store.mailbox_changes import MailboxChanges
 from mailhooks.store.model import Domain
+
+
+@dataclass(frozen=True, slots=True)
+class DomainRemoval:
+    """What the removal of a domain took along."""
+
+    mailboxes: tuple[str, ...]
+    lived: tuple[str, ...]  # everything that lived in it: alias domains, aliases, mailboxes
+    changed: tuple[str, ...]  # aliases of other domains that lost a target
+    removed: tuple[str, ...]  # aliases of other domains that lost their last one
 
 
 class DomainChanges(MailboxChanges, AliasChanges):
@@ -40,8 +52,8 @@ class DomainChanges(MailboxChanges, AliasChanges):
         self._record("domain set", domain.name, _quota(quota))
         return Domain(domain.name, None, quota)
 
-    def remove_domain(self, name: str, *, force: bool = False) -> tuple[str, ...]:
-        """Host a domain no longer; return what lived in it. Raises Refused, NotFound.
+    def remove_domain(self, name: str, *, force: bool = False) -> DomainRemoval:
+        """Host a domain no longer; return what went with it. Raises Refused, NotFound.
 
         Without ``force`` nothing may live there. Its addresses are taken out of the aliases of other domains, as when a
         user is removed.
@@ -60,10 +72,14 @@ class DomainChanges(MailboxChanges, AliasChanges):
             self._drop_alias(source)
         for mailbox in mailboxes:
             self._drop_mailbox(mailbox)
+        changed: set[str] = set()
+        removed: set[str] = set()
         for gone in (*alias_domains, domain):
-            self._take_out_domain(gone)
+            fewer, empty = self._take_out_domain(gone)
+            changed |= fewer
+            removed |= empty
             self._drop_domain(gone)
-        return lived
+        return DomainRemoval(tuple(mailboxes), lived, tuple(sorted(changed - removed)), tuple(sorted(removed)))
 
     def _drop_domain(self, name: str) -> None:
         domain = self._require_domain(name)

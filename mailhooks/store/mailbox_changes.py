@@ -63,11 +63,14 @@ class MailboxChanges(AliasChanges):
             raise Refused(f"the mailbox {row[0]} is there already")
         return Mailbox(row[0], name, state, allow=allowed, quota=quota or None, own_quota=quota, password=password)
 
-    def add_mailboxes(self, accounts: Iterable[NewMailbox]) -> None:
+    def add_mailboxes(self, accounts: Iterable[NewMailbox], *, hold: float = 0.0) -> None:
         """Make many accounts, each as add_mailbox does, for imports. Raises Refused."""
         waiting = []
+        any_removed = self._run("SELECT EXISTS (SELECT 1 FROM tombstone)").fetchone()[0]
         for account in accounts:
             waiting.append(self._new_row(account))
+            if any_removed:
+                self._take_up(waiting[-1][0], hold)
             if len(waiting) >= ADD_BATCH:
                 self._add_rows(waiting)
                 waiting.clear()

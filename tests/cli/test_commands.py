@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import time
@@ -48,6 +49,17 @@ def test_domain_remove_with_force_takes_everything(site):
     assert result.exit_code == 0
     assert "adam@example1.com" in result.stderr
     assert site.json("domain", "list") == site.json("user", "list") == site.json("alias", "list") == []
+
+
+def test_domain_remove_says_which_lists_of_others_lose_members(site):
+    site.ok("domain", "add", "other.example")
+    site.ok("user", "add", "far@other.example")
+    site.ok("alias", "add", "list@other.example", "far@other.example", "adam@example1.net")
+    site.ok("alias", "add", "gone@other.example", "bob@example1.net")
+    said = site.run("domain", "remove", "example1.com", "--force").stderr
+    assert "the alias list@other.example names nobody at example1.com any longer" in said
+    assert "the alias gone@other.example had no other target and is removed" in said
+    assert site.json("alias", "show", "list@other.example")["targets"] == ["far@other.example"]
 
 
 def test_user_add_with_each_way_to_give_a_password(site):
@@ -178,6 +190,8 @@ def test_sender(site):
     assert site.json("sender", "list", "bob@example1.com") == [{"login": "bob@example1.com", "sender": "@example1.com"}]
     site.ok("sender", "revoke", "bob@example1.com", "@example1.com")
     assert len(site.json("sender", "list")) == 1
+    assert site.json("sender", "list", "bob@example1.com") == []
+    assert "no account nobody@example1.com" in site.fails(1, "sender", "list", "nobody@example1.com")
 
 
 def test_relay(site):
@@ -317,6 +331,18 @@ def test_a_relay_for_a_sender_may_do_without_credentials(site):
     assert site.ok("lookup", "sender_dependent_relayhost_maps", "adam@example1.com") == "[mx.example.net]\n"
     assert site.run("lookup", "smtp_sasl_password_maps", "adam@example1.com").exit_code == 1
     site.fails(2, "relay", "add", "[mx.example.net]")
+
+
+def test_explain_as_json(site):
+    found = site.json("explain", "rcpt", "Adam+Work@EXAMPLE1.net")
+    assert found["accepted"]
+    assert found["reply"].startswith("250")
+    assert {"asked": "address", "answer": "adam+work@example1.net"} in found["steps"]
+    assert site.json("explain", "send", "adam@example1.com", "adam@example1.com")["accepted"]
+    assert site.json("explain", "login", "adam@example1.com", "imap")["reply"] == "OK"
+    refused = site.run("explain", "rcpt", "nobody@example1.com", "--json")
+    assert refused.exit_code == 1
+    assert not json.loads(refused.stdout)["accepted"]
 
 
 def test_explain_login(site):

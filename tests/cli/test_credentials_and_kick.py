@@ -109,6 +109,14 @@ def kicked(shell, tmp_path, monkeypatch):
     return asked
 
 
+def test_open_sessions_end_with_their_domain(shell, kicked):
+    shell.ok("domain", "add", "empty.example")
+    shell.ok("domain", "remove", "empty.example")
+    assert kicked() == []
+    shell.ok("domain", "remove", "example1.com", "--force")
+    assert kicked() == [["kick", "*@example1.com"]]
+
+
 @pytest.mark.parametrize(
     ("arguments", "given"),
     [

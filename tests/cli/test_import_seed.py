@@ -284,3 +284,22 @@ def test_an_import_is_one_change(shell, seed):
     store.renew()
     assert store.change_number == before + 1
     store.close()
+
+
+def test_an_address_that_was_removed_lately_is_not_imported(site):
+    path = site.directory / "mailhooks.toml"
+    path.write_text(path.read_text().replace("[mail]\n", "[mail]\naddress_hold_days = 30\n"))
+    site.ok("alias", "add", "office@example1.com", "bob@example1.com")
+    site.ok("alias", "remove", "office@example1.com")
+    site.ok("user", "remove", "adam@example1.com")
+    seed = site.directory / "seed"
+    seed.mkdir()
+    (seed / "mailboxes").write_text("carol@example1.com x\nadam@example1.com x\n")
+    said = site.fails(2, "import", "seed", str(seed))
+    assert "mailboxes:2: adam@example1.com was removed lately and is free in 30 days: --reuse" in said
+    (seed / "mailboxes").write_text("carol@example1.com x\n")
+    (seed / "aliases").write_text("office@example1.com carol@example1.com\n")
+    assert "aliases:1: office@example1.com was removed lately" in site.fails(2, "import", "seed", str(seed))
+    assert "carol@example1.com" not in site.ok("user", "list")
+    site.ok("import", "seed", "--reuse", str(seed))
+    assert "carol@example1.com" in site.ok("user", "list")

@@ -184,8 +184,11 @@ def test_removing_a_domain_with_force_says_what_lived_in_it(hosted):
         change.add_alias("y@example2.com", ["all@example1.com"])
         change.add_alias("z@example2.com", ["y@example2.com", "far@example2.com"])
     with hosted.change("test") as change:
-        lived = change.remove_domain("example1.com", force=True)
-    assert set(lived) == {
+        removal = change.remove_domain("example1.com", force=True)
+    assert removal.mailboxes == ("adam@example1.com", "bob@example1.com", "eve@example1.com")
+    assert removal.changed == ("x@example2.com", "z@example2.com")
+    assert removal.removed == ("y@example2.com",)
+    assert set(removal.lived) == {
         "other.example",
         "all@example1.com",
         "adam@example1.com",
