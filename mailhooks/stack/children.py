@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import subprocess
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,8 +25,6 @@ SERVE_GRACE = 5.0  # serve answers what is pending; see interface: it ends withi
 # How long each may take to become ready.
 SERVE_READY = 30.0
 NEIGHBOUR_READY = 30.0  # spamd compiles its rules on start
-
-CHECK_SECONDS = 60
 
 PING, PONG = b"PING SPAMC/1.5\r\n\r\n", b" PONG\r\n"  # spamd's protocol (spamd/PROTOCOL)
 
@@ -149,30 +146,6 @@ def as_user(user: directories.Account, groups: tuple[int, ...]) -> tuple[str, ..
 def python_path() -> dict[str, str]:
     """Return the environment in which a child finds this very mailhooks, installed or not."""
     return {"PYTHONPATH": str(Path(__file__).parents[2]), "PYTHONUNBUFFERED": "1"}
-
-
-def prepare_postfix(config: Config) -> None:
-    """Let Postfix make its queue directories and judge its configuration. Raises ConfigError with its words."""
-    _judge("Postfix", binary("postfix", "postfix"), "-c", str(paths.layout(config).postfix_config), "check")
-
-
-def prepare_dovecot(config: Config) -> None:
-    """Let Dovecot judge its configuration, and compile the site's Sieve scripts. Raises ConfigError with its words.
-
-    The mail user could not compile them where only root writes.
-    """
-    directory = paths.layout(config).dovecot_config
-    settings = str(directory / "dovecot.conf")
-    _judge("Dovecot", binary("doveconf", "dovecot-core"), "-c", settings, "-n")
-    for name in ("default.sieve", "folder.sieve"):
-        _judge("Dovecot", binary("sievec", "dovecot-sieve"), "-c", settings, str(directory / name))
-
-
-def _judge(daemon: str, *command: str) -> None:
-    done = subprocess.run(command, capture_output=True, text=True, timeout=CHECK_SECONDS, check=False)
-    if done.returncode:
-        words = done.stderr.strip() or done.stdout.strip()
-        raise ConfigError(f"{daemon} refuses the configuration that was rendered for it: {words}")
 
 
 def _master_pid(where: paths.Layout) -> int | None:

@@ -32,6 +32,16 @@ class Layout:
         return self.root / "run/mailhooks-stack"
 
     @property
+    def staging(self) -> Path:
+        """What is rendered and not yet judged."""
+        return self.stack / "staging"
+
+    @property
+    def admin(self) -> Path:
+        """The admin's own: mailhooks.toml, and the drop-ins beside it."""
+        return self.root / "etc/mailhooks"
+
+    @property
     def postfix_config(self) -> Path:
         """main.cf and master.cf."""
         return self.stack / "postfix"
@@ -75,6 +85,11 @@ class Layout:
     def self_signed(self) -> Path:
         """The pair made at the start where the configured place is read-only."""
         return self.stack / "self-signed"
+
+    @property
+    def pair(self) -> Path | None:
+        """The certificate and key that the daemons present: a copy that changes only as a whole."""
+        return self.stack / "tls/pair.pem"
 
     @property
     def dovecot_state(self) -> Path:
@@ -126,9 +141,9 @@ class DistributionLayout(Layout):
         return self.dovecot_config / "sieve-programs"
 
     @property
-    def self_signed(self) -> Path:
-        """The pair made at the start where the configured place is read-only."""
-        return self.stack / "self-signed"
+    def pair(self) -> Path | None:
+        """None: the distribution's services read the admin's own files."""
+        return None
 
     @property
     def dovecot_state(self) -> Path:

@@ -128,7 +128,7 @@ def has_ipv6() -> bool:
 
 def _values(config: Config, generation: Generation, where: paths.Layout, ipv6: bool) -> dict[str, str]:
     server, listen, ports = config.server, config.listen, config.server.ports
-    pair = certificate.pair(config)
+    pair = (where.pair, where.pair) if where.pair else certificate.pair(config)
     if server.relayhost and not NEXTHOP.fullmatch(server.relayhost):
         raise ConfigError(f"server.relayhost: {server.relayhost!r} is not [host]:port, host:port or a domain")
     postfix_socket = {

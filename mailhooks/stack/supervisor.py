@@ -92,6 +92,12 @@ class Supervisor:
         """Return the process of a program, None while it does not run."""
         return next((running.pid for running in self._all() if running.child.name == name), None)
 
+    def restart(self, name: str) -> None:
+        """Let a program end in order and start again at once; that is no failure of it."""
+        for running in self._all():
+            if running.child.name == name and not self._stopping:
+                running.restart()
+
     def fail(self) -> None:
         """End everything, with an exit code that says so."""
         self._code = FAILED
@@ -151,6 +157,7 @@ class _Running:
         self._delay = FIRST_DELAY
         self._started = 0.0
         self._waiting: list[Deferred[None]] = []
+        self._renewing = False
 
     def start(self) -> None:
         """Start the program."""
@@ -198,6 +205,12 @@ class _Running:
             self.signal(signal.SIGTERM)
             self._kill = self._supervisor.reactor.callLater(self.child.grace, self._killed)
 
+    def restart(self) -> None:
+        """End the program in order to start it again; where it waits for its next start, that is enough."""
+        if self._transport is not None and not self._renewing:
+            self._renewing = True
+            self.end()
+
     async def ended(self) -> None:
         """Wait until the program runs no more."""
         if self._transport is not None:
@@ -221,10 +234,16 @@ class _Running:
             self._kill.cancel()
             self._kill = None
         waiting, self._waiting = self._waiting, []
-        if not self._supervisor.stopping:
+        if self._supervisor.stopping:
+            _signal_group(self._pid, signal.SIGTERM)  # Dovecot's open sessions (shutdown_clients = no)
+        else:
             self._supervisor.say(f"{self.child.name} (pid {self._pid}) ended: {reason}")
             _kill_group(self._pid)  # children that a killed program leaves would keep its ports
-            self._again()
+            if self._renewing:
+                self.start()
+            else:
+                self._again()
+        self._renewing = False
         for each in waiting:
             each.callback(None)
 
@@ -259,6 +278,10 @@ class _Watch(ProcessProtocol):
 
 def _kill_group(pid: int | None) -> None:
     """Kill what is left of a program's process group; every program leads one (children.detached)."""
+    _signal_group(pid, signal.SIGKILL)
+
+
+def _signal_group(pid: int | None, number: signal.Signals) -> None:
     if pid:
         with contextlib.suppress(OSError):
-            os.killpg(pid, signal.SIGKILL)
+            os.killpg(pid, number)

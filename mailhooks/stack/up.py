@@ -26,7 +26,8 @@ from mailhooks.endpoints import EndpointError
 from mailhooks.environment import WrongVariable, read_secret
 from mailhooks.hooks import enabled
 from mailhooks.log import Observer
-from mailhooks.stack import certificate, children, directories, files, generation, paths, render
+from mailhooks.stack import certificate, children, directories, files, generation, judge, paths, render, tls
+from mailhooks.stack.changes import Changes
 from mailhooks.stack.logpipe import LogPipe, Watch
 from mailhooks.stack.queue import QueueCounter
 from mailhooks.stack.ready import Waiter
@@ -50,6 +51,7 @@ class Instance:
     config_path: Path | None
     environment: dict[str, str]  # for ``serve``
     make_store: Callable[[], None]
+    upgrade: Callable[[], None] = lambda: None  # brings an older store to this version
     check: Callable[[Config], None] = lambda _config: None  # what else must fit; raises ConfigError
     fulfil: Callable[[Config], None] = lambda _config: None  # makes in the store what the environment asks for
 
@@ -71,6 +73,8 @@ def run(instance: Instance) -> int:
     if first:
         instance.make_store()
         say("this is the first start: made an empty store")
+    else:
+        instance.upgrade()
     instance.fulfil(config)
     return _supervise(config, instance)
 
@@ -100,9 +104,11 @@ def prepare(config: Config) -> None:
             "no TLS certificate at {path}: made a self-signed one, which no client trusts",
             path=config.server.certificate,
         )
+    try:
+        tls.take(config)
+    except tls.BadPair as error:
+        raise ConfigError(f"server.certificate and server.key: {error}") from error
     write(config, found)
-    children.prepare_postfix(config)
-    children.prepare_dovecot(config)
 
 
 def copy_token(config: Config) -> None:
@@ -121,10 +127,15 @@ def copy_token(config: Config) -> None:
         raise ConfigError(str(error)) from error
 
 
-def write(config: Config, found: generation.Generation) -> None:
-    """Render and write every daemon's files. Raises ConfigError."""
-    rendered = [file for daemon in render.DAEMONS for file in render.files(config, found, daemon)]
-    render.write(rendered)
+def write(config: Config, found: generation.Generation) -> set[render.Daemon]:
+    """Render every daemon's files, and put them in place when they are judged good. Raises ConfigError.
+
+    Tells whose files changed.
+    """
+    judged = judge.judged(config, found)
+    changed = {daemon for daemon, rendered in judged.items() if render.write(rendered)}
+    judge.compile_scripts(paths.layout(config).dovecot_config)
+    return changed
 
 
 def stages(config: Config, instance: Instance, pipe: LogPipe | None) -> list[list[children.Child]]:
@@ -158,6 +169,7 @@ def _supervise(config: Config, instance: Instance) -> int:
     supervisor = Supervisor(reactor, stages(config, instance, pipe), Waiter(reactor), say)
     where = paths.layout(config)
     counter = QueueCounter(reactor, where)
+    changes = Changes(reactor, config, supervisor, load=instance.load, write=write)
     codes: list[int] = []
 
     def finished(code: int) -> None:
@@ -168,15 +180,6 @@ def _supervise(config: Config, instance: Instance) -> int:
         say(f"cannot start: {failure.getErrorMessage()}")
         supervisor.fail()
 
-    def reload() -> None:
-        try:
-            write(instance.load(), generation.find())
-        except (ConfigError, generation.MissingBinaryError, OSError) as error:
-            say(f"SIGHUP: the configuration stays as it was: {error}")
-            return
-        say("SIGHUP: the configuration was read again")
-        supervisor.reload()
-
     def verbose() -> None:
         if pid := supervisor.pid("serve"):
             with contextlib.suppress(ProcessLookupError):  # its end is on the way to us
@@ -186,11 +189,12 @@ def _supervise(config: Config, instance: Instance) -> int:
         for number, react in (
             (signal.SIGTERM, supervisor.stop),
             (signal.SIGINT, supervisor.stop),
-            (signal.SIGHUP, reload),
+            (signal.SIGHUP, changes.reload),
             (signal.SIGUSR1, verbose),
         ):
             signal.signal(number, lambda *_, react=react: reactor.callFromThread(react))
         counter.start()
+        changes.start()
         if pipe is not None:
             Watch(reactor, pipe, lambda: supervisor.pid("logtap"), say).start()
         Deferred.fromCoroutine(supervisor.start()).addErrback(broken)
