@@ -85,7 +85,7 @@ class Metrics(Collector):
         hooks = self._sources.counters.hooks
         yield _counter(
             "requests",
-            "Requests answered.",
+            'Requests answered; temporary is "try again".',
             ("hook", "table", "result"),
             {
                 (name, table, result): count.value
@@ -112,7 +112,9 @@ class Metrics(Collector):
         counters, pool = self._sources.counters, self._sources.pool
         yield _counter("auth", "Logins tried.", ("service", "mechanism", "result"), counters.auth)
         hashing = HistogramMetricFamily(
-            "mailhooks_password_hash_seconds", "Time of one password check in a worker.", labels=("scheme",)
+            "mailhooks_password_hash_seconds",
+            "One password check in a worker; six schemes, and other.",
+            labels=("scheme",),
         )
         if pool is not None:
             from mailhooks.workers import HASH_BUCKETS  # noqa: PLC0415 - only where there is a pool
@@ -121,7 +123,12 @@ class Metrics(Collector):
                 _observe(hashing, (scheme,), counts, HASH_BUCKETS, seconds)
         yield hashing
         yield _gauge("password_hash_queue", "Password checks that wait.", (), {(): pool.depth if pool else 0})
-        yield _counter("policy_decisions", "What policy rules decided.", ("rule", "action", "mode"), counters.policy)
+        yield _counter(
+            "policy_decisions",
+            "What policy rules decided, shadow or enforce; rule none: no objection.",
+            ("rule", "action", "mode"),
+            counters.policy,
+        )
         trips = {(scope,): counters.limit_trips[scope] for scope in {**dict.fromkeys(SCOPES), **counters.limit_trips}}
         yield _counter("limit_trips", "Limits that were reached.", ("scope",), trips)
         yield _counter("quota_refused", "Recipients refused because of quota.", (), {(): counters.quota_refused})
@@ -134,7 +141,9 @@ class Metrics(Collector):
         errors = renewal.store_errors + self._sources.counters.store_errors
         yield _counter("store_errors", "Times the store went away.", (), {(): errors})
         yield _gauge("store_change_number", "Changes of the directory so far.", (), {(): renewal.change_number})
-        yield _gauge("objects", "What the store holds.", ("kind", "state"), self._sources.objects())
+        yield _gauge(
+            "objects", "What the store holds, counted once a minute.", ("kind", "state"), self._sources.objects()
+        )
 
     def _not_after(self, path: Path) -> float | None:
         now = self._now()

@@ -142,7 +142,7 @@ def metrics(path: Path) -> Iterator[Metric]:
     from prometheus_client.core import CounterMetricFamily  # noqa: PLC0415 - the tap itself needs none
 
     family = CounterMetricFamily(
-        "mailhooks_daemon_log_lines", "Lines that matter in the stock daemons' log.", labels=("kind",)
+        "mailhooks_daemon_log_lines", "Lines that matter in the stock daemons' log, with count_lines.", labels=("kind",)
     )
     for kind, number in read(path).items():
         family.add_metric((kind,), number)

@@ -103,9 +103,11 @@ def metrics(path: Path) -> Iterator[Metric]:
     """Tell what was found lately: the metrics ``postfix_queue_messages`` and ``postfix_queue_oldest_seconds``."""
     from prometheus_client.core import GaugeMetricFamily  # noqa: PLC0415 - ``up`` needs no metrics
 
-    messages = GaugeMetricFamily("mailhooks_postfix_queue_messages", "Messages in Postfix's queue.", labels=("queue",))
+    messages = GaugeMetricFamily(
+        "mailhooks_postfix_queue_messages", "Messages in Postfix's queue, when up runs it.", labels=("queue",)
+    )
     ages = GaugeMetricFamily(
-        "mailhooks_postfix_queue_oldest_seconds", "Age of the oldest message in Postfix's queue.", labels=("queue",)
+        "mailhooks_postfix_queue_oldest_seconds", "Age of the oldest of them, 0 for an empty queue.", labels=("queue",)
     )
     with suppress(OSError, ValueError), path.open() as file:
         now = time.time()

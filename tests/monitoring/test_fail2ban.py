@@ -16,8 +16,8 @@ from mailhooks.store import Service
 from mailhooks.wire import socketmap
 
 ROOT = Path(__file__).parent.parent.parent
-FILTER = ROOT / "fail2ban/filter.d/mailhooks.conf"
-JAIL = ROOT / "fail2ban/jail.d/mailhooks.conf"
+FILTER = ROOT / "mailhooks/fail2ban/filter.d/mailhooks.conf"
+JAIL = ROOT / "mailhooks/fail2ban/jail.d/mailhooks.conf"
 
 GUESSER = "192.0.2.66"
 VICTIM = "198.51.100.7"  # whom a guesser would like to see banned
