@@ -205,6 +205,18 @@ def test_another_database_is_no_store(tmp_path):
         open_store(f"sqlite:///{tmp_path}/other.db")
 
 
+def test_a_copy_made_by_vacuum_is_a_whole_store(small, tmp_path):
+    """It has another journal mode, and used to be an outage until somebody ran the upgrade."""
+    with sqlite3.connect(small._db.path) as connection:
+        connection.execute("VACUUM INTO ?", (str(tmp_path / "copy.db"),))
+    connection.close()
+    copy = Store(f"sqlite:///{tmp_path}/copy.db")
+    copy.renew()
+    assert copy.available, copy.reason
+    assert copy.has_mailbox("adam@example1.com")
+    copy.close()
+
+
 def test_a_newer_schema_is_an_outage_that_says_so(small, reader, path, store_url):
     raw = sqlite3.connect(path)
     raw.execute("PRAGMA user_version = 99")
