@@ -27,14 +27,17 @@ NEWEST = generation.Generation(generation.NEWEST, (3, 10))
 def command(
     session: Session, daemon: render.Daemon, wanted: generation.DovecotLine | None, output: Path | None
 ) -> None:
-    """Print the configuration of a stock daemon that lives off this mailhooks, or write it to a directory."""
-    files = render.files(session.completed(session.config), installed(daemon, wanted), daemon)
+    """Print the files of a stock daemon that lives off this mailhooks and is started by the distribution's service.
+
+    With --output they are written to a directory, as into /etc/postfix: docs/bare-metal.rst goes through it.
+    """
+    files = render.for_distribution(session.completed(session.config), installed(daemon, wanted), daemon)
     if output is not None:
         output.mkdir(parents=True, exist_ok=True)
         render.write(replace(file, path=output / file.path.name) for file in files)
         return
     for file in files:
-        click.echo(f"# ==> {file.path.name} <==")
+        click.echo(f"# ==> {file.path} <==")
         click.echo(file.text)
 
 
