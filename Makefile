@@ -35,7 +35,7 @@ lint: packages $(VENV)/installed
 	shellcheck scripts/*
 
 unit: packages $(VENV)/installed
-	$(BIN)/python -m pytest -m 'not e2e' -n auto --dist loadfile
+	$(BIN)/python -P -m pytest -m 'not e2e' -n auto --dist loadfile
 
 # The other generation of the stock daemons, for the end-to-end scenarios.
 DEBIAN13 ?= /var/cache/mailhooks-debian13
@@ -64,7 +64,7 @@ image:
 
 # A file stays on one worker, since its scenarios share a server; the order of the workers is no matter.
 test: lint debian13 container
-	$(BIN)/python -m pytest -n auto --dist loadfile
+	$(BIN)/python -P -m pytest -n auto --dist loadfile
 
 # What is made from the code, and all pages as HTML in docs/_build.
 docs: $(VENV)/installed
