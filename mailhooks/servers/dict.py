@@ -45,6 +45,7 @@ ROOT = 0
 RECURSE, SORT_KEY, SORT_VALUE, NO_VALUE, EXACT_KEY = 1, 2, 4, 8, 16  # enum dict_iterate_flags
 
 TRY_AGAIN = "the store cannot answer now"
+NO_TEXT = "a value is not text in UTF-8, and nothing else is kept"
 FAULT = "internal error, see the log of mailhooks"
 
 
@@ -120,6 +121,8 @@ class DictConnection(Connection):
                 self._open[number] = Transaction(user, self.server.clock.seconds())
             case wire.Set():
                 self._transaction(message.id).add(message, len(message.key) + len(message.value))
+            case wire.SetBinary():
+                self._transaction(message.id).refusal = NO_TEXT
             case wire.Unset() | wire.Increment():
                 self._transaction(message.id).add(message, len(message.key))
             case wire.Timestamp():
@@ -220,6 +223,9 @@ class DictConnection(Connection):
         del self._open[number]
         namespace = self._namespace
         assert namespace is not None  # noqa: S101 - for the type checker
+        if transaction.refusal:
+            self.counters.answered(self._name, "permanent", 0.0)
+            return wire.failed(transaction.refusal, number)
         if not transaction.operations:
             return wire.committed(number)
 

@@ -23,6 +23,7 @@ class Transaction:
     began: float
     operations: list[Operation] = field(default_factory=list)
     characters: int = 0
+    refusal: str = ""  # why it cannot be committed
 
     def add(self, operation: Operation, characters: int) -> None:
         """Remember one more write. Raises WireError beyond the limits."""

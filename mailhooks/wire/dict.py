@@ -79,6 +79,14 @@ class Set:
 
 
 @dataclass(frozen=True, slots=True)
+class SetBinary:
+    """Set a key in transaction ``id`` to what is no text (IMAP METADATA takes any octets, RFC 5464)."""
+
+    id: int
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
 class Unset:
     """Remove a key in transaction ``id``."""
 
@@ -125,7 +133,9 @@ class Rollback:
     id: int
 
 
-Message = Hello | Lookup | Iterate | Begin | Set | Unset | Increment | Timestamp | HideValues | Commit | Rollback
+Message = (
+    Hello | Lookup | Iterate | Begin | Set | SetBinary | Unset | Increment | Timestamp | HideValues | Commit | Rollback
+)
 
 
 class DictParser(MessageParser[Message]):
@@ -143,10 +153,24 @@ def parse_line(line: bytes) -> Message:
     if command is None:
         raise WireError("unknown_command", "a command that the protocol does not have")
     parse, least = command
-    fields = tabs.split(line[1:])
+    try:
+        fields = tabs.split(line[1:])
+    except WireError:
+        if line[:1] != b"S":
+            raise
+        return _set_binary(line)
     if len(fields) < least:
         raise WireError("field", "a command without all of its fields")
     return parse(fields)
+
+
+def _set_binary(line: bytes) -> SetBinary:
+    """Parse a line whose value is not UTF-8; all before it has to be."""
+    head, tab, _ = line[1:].rpartition(b"\t")
+    fields = tabs.split(head)
+    if not tab or len(fields) != 2:  # noqa: PLR2004 - id and key
+        raise WireError("field", "a command without all of its fields")
+    return SetBinary(unsigned(fields[0]), fields[1])
 
 
 def found(value: str) -> bytes:

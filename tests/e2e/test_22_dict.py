@@ -94,6 +94,18 @@ def test_metadata_beyond_the_limits_of_an_account_is_refused_and_the_session_liv
         connection.execute("DELETE FROM attribute")
 
 
+def test_metadata_that_is_no_text_is_refused_and_the_session_lives(server: Server):
+    client = server.imap(CAROL)
+    client.send(b"x1 SETMETADATA INBOX (/private/comment {3+}\r\n\xff\xfe\xfd)\r\n")
+    while not (line := client.readline()).startswith(b"x1 "):
+        assert line
+    assert line.startswith(b"x1 NO")
+    command(client, "SETMETADATA", "INBOX", '(/private/comment "text")')
+    client.logout()
+    with closing(sqlite3.connect(server.store)) as connection, connection:
+        assert connection.execute("DELETE FROM attribute").rowcount == 1
+
+
 # --- Shared folders
 
 

@@ -254,6 +254,14 @@ def test_wrong_input_ends_the_connection_after_what_was_right(scene, client, tex
     assert scene.dict.counters.protocol_errors[kind] == 1
 
 
+def test_a_value_that_is_no_text_is_refused_at_its_commit(scene, client):
+    """It closed the connection, and Dovecot opened it anew to say the same again."""
+    text = f"B1\t{BO}\nS1\t{STORAGE}\t663\nS1\t{MESSAGES}\t".encode() + b"\xff\xfe\nC1\n"
+    assert client.say(text).startswith("F1\ta value is not text")
+    assert usage(scene) is None
+    assert commit(scene, client, CLONE) == "O1\n"
+
+
 @pytest.mark.parametrize("hello", ["H2\t0\t0\t\tquota\n", "H5\t0\t0\t\tquota\n", "H3\t2\t0\t\tnothing\n", "Lx\ty\n"])
 def test_a_version_or_name_that_is_not_served_and_a_command_before_the_hello(scene, hello):
     client = Client(scene.dict)

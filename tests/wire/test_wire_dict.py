@@ -18,6 +18,7 @@ from mailhooks.wire.dict import (
     Lookup,
     Rollback,
     Set,
+    SetBinary,
     Timestamp,
     Unset,
 )
@@ -98,6 +99,16 @@ def test_fields_of_a_later_minor_version_are_passed_over():
 
 def test_fields_are_split_first_and_unescaped_second():
     assert one(b"S1\ta\x01tb\tc\x01td\x011t\n") == Set(1, "a\tb", "c\td\x01t")
+
+
+def test_a_value_that_is_no_text_is_told_from_a_key_that_is_none():
+    assert one(b"S1\tpriv/x\t\xff\xfe\n") == SetBinary(1, "priv/x")
+    for line, kind in (
+        (b"S1\tpriv/\xff\tv\n", "encoding"),
+        (b"S\xff\tx\tv\n", "encoding"),
+        (b"S1\t\xff\n", "field"),
+    ):
+        assert run(DictParser(), [line])[1] == kind
 
 
 def test_values_are_in_no_repr():
