@@ -43,17 +43,17 @@ class Shown:
 
 def shown(page: Path) -> Iterator[Shown]:
     """Yield the commands that a page shows in its literal blocks, in their order."""
-    for block in _literals(page, docutils.nodes.literal_block):
+    for block in literals(page, docutils.nodes.literal_block):
         for line in block.replace("\\\n", " ").splitlines():
             yield from _commands(page.stem, line)
 
 
 def named(page: Path) -> set[str]:
     """Return the commands that are named in the sentences of a page."""
-    return {text for text in _literals(page, docutils.nodes.literal) if re.match(r"mailhooks [a-z]", text)}
+    return {text for text in literals(page, docutils.nodes.literal) if re.match(r"mailhooks [a-z]", text)}
 
 
-def _literals(page: Path, kind: type[docutils.nodes.Node]) -> Iterator[str]:
+def literals(page: Path, kind: type[docutils.nodes.Node]) -> Iterator[str]:
     settings = {"report_level": 5, "halt_level": 6, "file_insertion_enabled": False}  # past what only Sphinx knows
     yield from (node.astext() for node in publish_doctree(page.read_text(), settings_overrides=settings).findall(kind))
 
