@@ -2,7 +2,8 @@
 
 An address is followed in the order in which lookups resolve it: exact, without extension, alias domain, catch-all.
 Only what a change touched is looked at, and what reaches it. Naming oneself is no loop: Postfix stops at the address
-itself (virtual(5)), so a forward keeps its copy.
+itself (virtual(5)), so a forward keeps its copy. In the spelling of an alias domain it is one: Postfix sees another
+address there, and goes round until it gives up.
 """
 
 from __future__ import annotations
@@ -145,6 +146,9 @@ class AliasGraph:
                 if source == target:
                     continue  # no loop for Postfix; whether it may be is check_targets' business
                 raise Refused(f"the alias {source} leads to itself by {target}: there is no mailbox of that address")
+            if landing == source and target.rpartition("@")[2] != source.rpartition("@")[2]:
+                own = f"{target.rpartition('@')[0]}@{source.rpartition('@')[2]}"
+                raise Refused(f"the alias {source} leads to itself by {target}: name {own} to keep a copy")
             if landing is not None and landing != source:
                 found[landing] = None
         return found

@@ -62,6 +62,17 @@ def test_naming_oneself_keeps_a_copy(hosted):
     assert hosted.alias_targets("adam@e.com") == ("adam@e.com", "far@example.net")
 
 
+@pytest.mark.parametrize("target", ["adam@other.com", "adam+kept@other.com"])
+def test_a_copy_kept_by_the_alias_domain_sent_postfix_round_until_it_deferred_all_mail(hosted, target):
+    with pytest.raises(Refused, match=r"leads to itself by .*: name adam(\+kept)?@e\.com to keep a copy"):
+        add(hosted, ("adam@e.com", target, "bob@e.com"))
+    assert list(hosted.aliases()) == []
+    add(hosted, ("adam@e.com", "adam@third.com", "bob@e.com"))  # outside, so far
+    with pytest.raises(Refused, match="leads to itself"), hosted.change("test") as change:
+        change.add_domain("third.com", alias_of="e.com")
+    assert hosted.domain("third.com") is None
+
+
 def test_naming_oneself_without_a_mailbox_is_a_target_that_does_not_exist(hosted):
     with pytest.raises(Refused, match=r"no mailbox|does not exist"):
         add(hosted, ("a@e.com", "a+x@e.com"))
