@@ -106,3 +106,5 @@ def _claim(root: int) -> None:
         fcntl.flock(root, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
         raise Busy("another import into this mailbox is running: let it finish") from error
+    except OSError:  # NFS locks nothing that is not open for writing, as a directory never is (flock(2))
+        return
