@@ -139,8 +139,8 @@ def _size(text: str) -> int:
     return size
 
 
-def _one_of(words: Mapping[str, str]) -> Callable[[str], str]:
-    def parse(text: str) -> str:
+def _one_of(words: Mapping[str, str | bool]) -> Callable[[str], str | bool]:
+    def parse(text: str) -> str | bool:
         if text.lower() not in words:
             raise ValueError(f"expected one of {', '.join(words)}")
         return words[text.lower()]
@@ -174,6 +174,7 @@ VARIABLES = (
     Variable("MESSAGE_SIZE_LIMIT", "server", "message_size_limit", _size),
     Variable("LOG_FORMAT", "log", "format", _one_of({"text": "text", "json": "json"})),
     Variable("LOG_LEVEL", "log", "level", _one_of(LEVELS)),
+    Variable("LOG_COUNT_LINES", "log", "count_lines", _one_of({"on": True, "off": False})),
     Variable("HTTP_LISTEN", "listen", "http", _listen),
     Variable("HTTP_TOKEN_FILE", "http", "token_file", _path),
 )

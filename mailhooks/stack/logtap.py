@@ -21,7 +21,7 @@ import sys
 import time
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -104,7 +104,8 @@ def run(path: Path) -> None:
     ending = False
     while True:
         timeout = 0.0 if ending else None if due is None else max(0.0, due - time.monotonic())
-        ready: list[object] = select.select([STDIN, *([] if ending else [told])], [], [], timeout)[0]
+        heard: list[Any] = [STDIN] if ending else [STDIN, told]
+        ready, _, _ = select.select(heard, [], [], timeout)
         data = b""
         if STDIN in ready:
             data = os.read(STDIN, READ_BYTES)

@@ -64,6 +64,17 @@ def all_are_counted(server: Server) -> bool:
     return counted(server, "authentication_failed") == len(failures(server))
 
 
+def offer(server: Server, subject: str) -> bool:
+    """Send a mail as a sender does who tries again: after an outage an smtpd may still remember that it failed."""
+    try:
+        server.deliver(subject, "adam@example1.com")
+    except smtplib.SMTPRecipientsRefused as refused:
+        if {code for code, _ in refused.recipients.values()} != {451}:
+            raise
+        return False
+    return True
+
+
 def test_lines_that_matter_are_counted_and_reach_the_log_unchanged(server: Server):
     server.deliver("counted", "adam@example1.com")
     server.arrives("counted", "adam@example1.com")
@@ -109,7 +120,7 @@ def test_a_tap_that_ends_or_hangs_stops_no_mail_and_comes_back(server: Server, e
     first = tap(server)
     os.kill(first, end)
     subject = f"beside a tap, {end.name}"
-    server.deliver(subject, "adam@example1.com")
+    until("the mail is taken", lambda: offer(server, subject))
     server.arrives(subject, "adam@example1.com")
     before = len(failures(server))
     guess(server)
