@@ -197,6 +197,7 @@ class ServerConfig:
     relay_tls: Literal["encrypt", "verify", "may"] = "encrypt"  # TLS towards relay hosts; verify checks their names
     message_size_limit: int = 52_428_800  # bytes
     spam_filter: bool = True  # scan mail from outside with SpamAssassin
+    spam_update: bool = True  # fetch new rules for SpamAssassin once a day (sa-update)
     sieve_dict: bool = False  # Sieve scripts come from the store (mailhooks sieve); then ports.sieve = 0
     metadata: bool = False  # IMAP METADATA, kept in the store
     shared_folders: bool = False  # users may share folders with each other (IMAP ACL)

@@ -1,13 +1,15 @@
-"""What a running ``up`` does about a change: the configuration at SIGHUP, the certificate whenever it is replaced."""
+"""What a running ``up`` does about change: of the configuration (SIGHUP), the certificate, SpamAssassin's rules."""
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 from twisted.logger import Logger
 
 from mailhooks.config import Config, ConfigError
-from mailhooks.stack import generation
+from mailhooks.stack import generation, paths
+from mailhooks.stack.spam_update import SpamUpdate, command
 from mailhooks.stack.tls import CertificateWatch
 
 if TYPE_CHECKING:
@@ -35,10 +37,21 @@ class Changes:
         self._load = load
         self._write = write
         self._certificate = CertificateWatch(reactor, config, supervisor.reload)
+        self._rules: SpamUpdate | None = None
+        if config.server.spam_filter and config.server.spam_update:
+            home = str(paths.layout(config).spam_rules)
+            self._rules = SpamUpdate(reactor, command(config), {**os.environ, "HOME": home}, self._new_rules)
 
     def start(self) -> None:
-        """Look out for a new certificate."""
+        """Look out for a new certificate, and for new rules."""
         self._certificate.start()
+        if self._rules is not None:
+            self._rules.start()
+
+    def stop(self) -> None:
+        """Begin nothing more."""
+        if self._rules is not None:
+            self._rules.stop()
 
     def reload(self) -> None:
         """Read the configuration and the certificate again."""
@@ -52,4 +65,8 @@ class Changes:
         self._certificate.now(config)
         self._supervisor.reload()
         if "spamassassin" in changed:
-            self._supervisor.restart("spamd")  # mail waits meanwhile: spamd cannot read again without an end
+            self._new_rules()
+
+    def _new_rules(self) -> None:
+        """Start spamd anew, which cannot read again without an end; mail waits meanwhile."""
+        self._supervisor.restart("spamd")

@@ -102,10 +102,13 @@ def spamd(config: Config) -> Child:
             *detached(),
             *(binary("spamd", "spamd"), "-x", "-q", "-L", "-u", render.SPAM_USER, "-s", "stderr"),
             *("-i", "127.0.0.1", "-p", str(port), "-A", "127.0.0.1"),
+            "--allow-tell",  # learning (spamc -L); only this machine reaches it
             *("--max-children", str(render.SPAM_CHILDREN), f"--siteconfigpath={where.spamassassin_config}"),
+            f"--configpath={where.rules}",
         ),
         environment={"HOME": str(where.bayes)},
         grace=NEIGHBOUR_GRACE,
+        before=lambda: directories.link_rules(config),
         # Its parent listens long before the rules are compiled.
         probes=(Probe(sockets.Address(host="127.0.0.1", port=port), PING, PONG),),
         reloads=False,  # it would start itself anew and refuse mail meanwhile; its preferences are read live

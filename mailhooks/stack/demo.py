@@ -147,7 +147,12 @@ class Demo:
         self.directory.mkdir(mode=0o755, parents=True, exist_ok=True)
         ports = {name: port for name, port in self.ports.items() if name != "http"}
         tables: dict[str, Mapping[str, object]] = {
-            "server": {"root": str(self.directory), "interface": "127.0.0.1", "hostname": HOSTNAME},
+            "server": {
+                "root": str(self.directory),
+                "interface": "127.0.0.1",
+                "hostname": HOSTNAME,
+                "spam_update": False,
+            },
             "server.ports": ports,
             "listen": {"http": [f"tcp:{self.ports['http']}:interface=127.0.0.1"]},
         }

@@ -17,6 +17,9 @@ from pathlib import Path
 from mailhooks.config import Config, ConfigError
 from mailhooks.stack import paths, render, sockets
 
+SYSTEM_RULES = Path("/usr/share/spamassassin")
+SYSTEM_STATE = Path("/var/lib/spamassassin")  # where the distribution's own sa-update puts newer ones
+
 OPEN = 0o755  # the daemons' own users pass through
 
 
@@ -90,7 +93,9 @@ def make(config: Config) -> None:
     ensure(where.preferences.parent, service, OPEN)
     _mail_directory(where.mail, mail)
     if config.server.spam_filter:
-        ensure(where.bayes, account(render.SPAM_USER, "apt-get install spamd"), 0o700)
+        spam = account(render.SPAM_USER, "apt-get install spamd")
+        ensure(where.bayes, spam, 0o700)
+        ensure(where.spam_rules, spam, OPEN)
     _links(where)
 
 
@@ -163,6 +168,15 @@ def _links(where: paths.Layout) -> None:
     """Link what has to stand at a fixed name: managesieve's way to mailhooks, and the site's Sieve interpreter."""
     where.sieve_programs.joinpath("python").unlink(missing_ok=True)
     where.sieve_programs.joinpath("python").symlink_to(sys.executable)
+
+
+def link_rules(config: Config) -> None:
+    """Lead spamd to the newest rules: ours, those that the machine fetched by itself, or the distribution's."""
+    where = paths.layout(config)
+    fetched = sorted(path.parent for path in SYSTEM_STATE.glob("[0-9]*/updates_spamassassin_org.cf"))
+    current = where.spam_rules / "current"
+    where.rules.unlink(missing_ok=True)
+    where.rules.symlink_to(current if current.exists() else (fetched[-1] if fetched else SYSTEM_RULES))
 
 
 def link_auth_sockets(config: Config) -> None:

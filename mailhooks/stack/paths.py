@@ -116,6 +116,16 @@ class Layout:
         """What SpamAssassin learned; it survives restarts beside the store."""
         return self.state / "bayes"
 
+    @property
+    def spam_rules(self) -> Path:
+        """What sa-update fetched; it survives restarts, too."""
+        return self.state / "spam-rules"
+
+    @property
+    def rules(self) -> Path:
+        """A link to the rules that spamd starts with."""
+        return self.stack / "spam-rules"
+
 
 class DistributionLayout(Layout):
     """Where Debian's own services look, for a site whose Postfix, Dovecot and SpamAssassin they start."""

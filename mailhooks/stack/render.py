@@ -43,6 +43,8 @@ LOGIN_PROCESSES = 512
 # What Dovecot keeps in the dict when it is switched on in [server], and the name of the dict.
 DICT_SWITCHES = {"sieve_dict": "sieve", "metadata": "metadata", "shared_folders": "acl"}
 
+SIEVE_SCRIPTS = ("default.sieve", "folder.sieve", "learn-spam.sieve", "learn-ham.sieve")
+
 SITE_SPAMASSASSIN = Path("/etc/spamassassin")
 
 _LOOPBACK = {True: "127.0.0.0/8 [::1]/128", False: "127.0.0.0/8"}
@@ -86,7 +88,7 @@ def _files(
     words = words | _words(config, generation)
     directory, names, programs = {
         "postfix": (where.postfix_config, ("main.cf", "master.cf"), ("spamfilter.py",)),
-        "dovecot": (where.dovecot_config, ("dovecot.conf", "default.sieve", "folder.sieve"), ("folder.py",)),
+        "dovecot": (where.dovecot_config, ("dovecot.conf", *SIEVE_SCRIPTS), ("folder.py", "learn.py")),
         "spamassassin": (where.spamassassin_config, ("local.cf",), ()),
     }[daemon]
     rendered = [File(directory / name, render(load(f"{daemon}/{name}"), values, words)) for name in names]

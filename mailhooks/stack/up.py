@@ -85,7 +85,7 @@ def is_first_start(config: Config) -> bool:
     Where a store was and is not now, an empty one would bounce everybody's mail; that is an outage instead.
     """
     where = paths.layout(config)
-    ours = {where.bayes, where.preferences.parent}
+    ours = {where.bayes, where.spam_rules, where.preferences.parent}
     return not where.state.exists() or all(entry in ours for entry in where.state.iterdir())
 
 
@@ -174,6 +174,7 @@ def _supervise(config: Config, instance: Instance) -> int:
 
     def finished(code: int) -> None:
         codes.append(code)
+        changes.stop()
         reactor.stop()
 
     def broken(failure: Failure) -> None:

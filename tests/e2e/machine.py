@@ -63,7 +63,7 @@ class Machine:
         return {
             "store": {"url": f"sqlite:///{server.root}/var/lib/mailhooks/mailhooks.db"},
             "listen": {"http": [f"tcp:{server.port['http']}:interface=127.0.0.1"]},
-            "server": {"root": str(server.root), "interface": "127.0.0.1"},
+            "server": {"root": str(server.root), "interface": "127.0.0.1", "spam_update": False},
             "server.ports": {name: self.port(server, name) for name in server.services},
         }
 
