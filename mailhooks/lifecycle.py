@@ -142,6 +142,7 @@ class Service:
         while (self.pending or any(server.pending for server in clients)) and self.reactor.seconds() < give_up:
             await deferLater(self.reactor, LOOK_SECONDS)
         self._close(self.listening)
+        await deferLater(self.reactor, LOOK_SECONDS)  # who was let in a moment ago is heard before the idle are closed
         if self.web is not None:
             self.web.abort()
         await gatherResults([server.drain() for server in self.servers])

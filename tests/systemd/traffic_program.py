@@ -31,13 +31,18 @@ context = ssl.create_default_context()
 context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
 
 
+def said(reply: tuple[int, bytes], expected: int) -> str:
+    """The code, and the words of what is not expected."""
+    return str(expected) if reply[0] == expected else f"{reply[0]} {reply[1].decode()}"
+
+
 def send(name: str, number: int) -> None:
     with smtplib.SMTP("127.0.0.1", 25, timeout=TIMEOUT) as client:
         client.ehlo("sender.test")
         client.mail("joe@sender.test")
-        heard[f"unknown {client.rcpt('nobody@example.com')[0]}"] += 1
-        code = client.rcpt(ADAM)[0]
-        heard[f"known {code}"] += 1
+        heard[f"unknown {said(client.rcpt('nobody@example.com'), 550)}"] += 1
+        code, _ = reply = client.rcpt(ADAM)
+        heard[f"known {said(reply, 250)}"] += 1
         if code == 250 and number % 50 == 1:
             message = EmailMessage()
             message["From"], message["To"], message["Subject"] = "joe@sender.test", ADAM, f"traffic {name}-{number}"
