@@ -62,6 +62,10 @@ image:
 		--build-arg REVISION=$(shell git rev-parse HEAD) \
 		--tag $(IMAGE) --file docker/Dockerfile .
 
+# The tests of what is plain Python, with the Python of the other generation.
+unit13: debian13
+	scripts/debian13-unit $(DEBIAN13) $(BIN)/python
+
 # A file stays on one worker, since its scenarios share a server; the order of the workers is no matter.
 test: lint debian13 container
 	$(BIN)/python -P -m pytest -n auto --dist loadfile
