@@ -14,7 +14,7 @@ PYTHON ?= $(firstword $(wildcard /usr/bin/python3) python3)
 VENV ?= $(shell scripts/environment-path)
 BIN := $(VENV)/bin
 
-.PHONY: run install test bench unit lint packages debian13 container image docs clean
+.PHONY: run install test bench unit unit13 lint packages debian13 container image docs clean
 
 packages:
 	scripts/install-debian
@@ -67,7 +67,7 @@ unit13: debian13
 	scripts/debian13-unit $(DEBIAN13) $(BIN)/python
 
 # A file stays on one worker, since its scenarios share a server; the order of the workers is no matter.
-test: lint debian13 container
+test: lint debian13 unit13 container
 	$(BIN)/python -P -m pytest -n auto --dist loadfile
 
 # What is made from the code, and all pages as HTML in docs/_build.
