@@ -18,7 +18,9 @@ MAILHOOKS = Path(sys.executable).with_name("mailhooks")
 class Subject:
     """One ``mailhooks serve`` over a store of its own."""
 
-    def __init__(self, directory: Path, *, pinned: bool = False, auth: dict[str, object] | None = None) -> None:
+    def __init__(
+        self, directory: Path, *, pinned: bool = False, settings: dict[str, dict[str, object]] | None = None
+    ) -> None:
         self.directory = directory
         directory.mkdir()
         self.pinned = pinned
@@ -28,8 +30,10 @@ class Subject:
             f"[store]\nurl = 'sqlite:///{directory}/mailhooks.db'\nkey_file = '{directory}/key'\n"
             f"[spam]\npreferences = '{directory}/spam/preferences.db'\n[listen]\nhttp = []\n"
             + "".join(f"{hook} = ['unix:{self.socket(hook)}:mode=0600']\n" for hook in hooks)
-            + "[auth]\n"
-            + "".join(f"{key} = {json.dumps(value)}\n" for key, value in (auth or {}).items())
+            + "".join(
+                f"[{name}]\n" + "".join(f"{key} = {json.dumps(value)}\n" for key, value in values.items())
+                for name, values in (settings or {}).items()
+            )
         )
         self.process: subprocess.Popen[bytes] | None = None
 

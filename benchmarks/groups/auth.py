@@ -51,7 +51,7 @@ def auth(directory: Path, load: Load) -> Iterator[Row]:
         place.mkdir(mode=0o755)
         place.parent.chmod(0o755)
         pairs = write_pairs(place / "pairs", credentials(users))
-        subject = Subject(place / "mailhooks", auth={"cache_entries": 0, "rehash": False})
+        subject = Subject(place / "mailhooks", settings={"auth": {"cache_entries": 0, "rehash": False}})
         subject.fill((f"{each}:{stored}::::::" for each in users), domains())
         with ExitStack() as stack:
             subject.start()

@@ -29,21 +29,25 @@ def policy_request(login: str, recipient: str) -> bytes:
 
 
 def policy(directory: Path, load: Load) -> Iterator[Row]:
-    """Policy answers with the quota and ownership rules, beside R's lookups."""
+    """Policy answers with the quota and ownership rules, beside R's lookups; also with all rules of submission."""
     users = addresses()
     order = random.Random(3)
     asked = [policy_request(order.choice(users), order.choice(users)) for _ in range(20_000)]
     pairs = write_pairs(directory / "policy-pairs", ((each, b"action=DUNNO\n\n") for each in asked))
     names = write_pairs(directory / "policy-names", lookups())
-    subject = Subject(directory / "policy-store")
-    subject.fill((f"{each}:{{PLAIN}}x::::::userdb_quota_rule=*:storage=1G" for each in users), domains())
+    lines = [f"{each}:{{PLAIN}}x::::::userdb_quota_rule=*:storage=1G" for each in users]
+    two = Subject(directory / "policy-two", settings={"policy": {"submission": ["sender_ownership", "quota"]}})
+    every = Subject(directory / "policy-every")
     with ExitStack() as stack:
-        subject.start()
-        stack.callback(subject.stop)
+        for subject in (two, every):
+            subject.fill(lines, domains())
+            subject.start()
+            stack.callback(subject.stop)
         naive = stack.enter_context(yardsticks.naive(directory, names))
-        a, b = in_turns(
-            lambda: load.run(subject.socket("policy"), pairs, pid=subject.pid, seconds=SECONDS),
+        a, b, c = in_turns(
+            lambda: load.run(two.socket("policy"), pairs, pid=two.pid, seconds=SECONDS),
             lambda: load.run(directory / "naive", names, pid=naive, seconds=SECONDS),
+            lambda: load.run(every.socket("policy"), pairs, pid=every.pid, seconds=SECONDS),
         )
-        detail = f"mailhooks {spoken(a)}; R {spoken(b)}"
+        detail = f"mailhooks {spoken(a)}; R {spoken(b)}; with all rules of submission {spoken(c)}"
         yield Row.compared("policy, 16 connections: rate vs R", a, b, "rate", must=0.6, aim=1.0, detail=detail)

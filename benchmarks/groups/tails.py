@@ -19,7 +19,7 @@ def tails(directory: Path, load: Load) -> Iterator[Row]:
     """The slowest lookups while two password checks always run."""
     users = addresses(5_000)
     stored = hashed("SHA512-CRYPT", "-r", "200000")
-    subject = Subject(directory / "tails", auth={"cache_entries": 0, "rehash": False, "workers": 2})
+    subject = Subject(directory / "tails", settings={"auth": {"cache_entries": 0, "rehash": False, "workers": 2}})
     subject.fill((f"{each}:{stored}::::::" for each in users), domains())
     pairs = write_pairs(
         directory / "tail-pairs",
