@@ -114,6 +114,15 @@ def test_each_line_is_what_is_documented(spoken):
     assert "user=j%C3%B6rg@example1.com" in spoken.read_text()
 
 
+def test_who_does_not_wait_for_the_answer_is_told_too(daemon):
+    daemon.start()
+    with daemon.connect("login") as client:
+        greet(client)
+        response = base64.b64encode(b"\0adam@example1.com\0wrong").decode()
+        client.sendall(f"AUTH\t1\tPLAIN\tservice=imap\trip={GUESSER}\tresp={response}\n".encode())
+    assert f"login failed: service=imap rip={GUESSER} reason=credentials" in daemon.says("login failed")
+
+
 def test_throttled_attempts_count_in_aggressive_mode_only(daemon, tmp_path):
     daemon.write("[throttle]\npair_guesses = 2\n")
     daemon.start()

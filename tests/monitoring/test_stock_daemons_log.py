@@ -133,6 +133,14 @@ def test_the_queue_is_told_with_its_age(server: Server):
     assert number(server, 'mailhooks_postfix_queue_oldest_seconds{queue="hold"}') == 0
 
 
+def test_sigusr1_to_up_reaches_the_daemon(server: Server):
+    assert server.process is not None
+    server.process.send_signal(signal.SIGUSR1)
+    until("everything is told", lambda: "everything is told" in server.log)
+    server.process.send_signal(signal.SIGUSR1)
+    until("no more", lambda: "back to the levels of [log]" in server.log)
+
+
 def test_the_end_loses_no_line(server: Server):
     begun = time.monotonic()
     assert server.stop() == 0

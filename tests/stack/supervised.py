@@ -26,7 +26,8 @@ def child(given: dict) -> Child:
     if "waits_for" in given:
         probes = (Probe(Address(path=given["waits_for"]), ends=b"DONE\n", seconds=given["seconds"], required=True),)
     command = (*detached(), "/bin/sh", "-c", given["script"])
-    return Child(given["name"], command, given.get("grace", 5.0), probes=probes, reloads=given.get("reloads", True))
+    more = {key: given[key] for key in ("reloads", "vital") if key in given}
+    return Child(given["name"], command, given.get("grace", 5.0), probes=probes, **more)
 
 
 def say(text: str) -> None:

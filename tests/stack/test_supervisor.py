@@ -65,7 +65,8 @@ class Up:
         return code
 
     def pid(self, name: str) -> int:
-        """Return the latest pid of a child."""
+        """Return the latest pid of a child, whose own first line may come before it is said."""
+        self.until(lambda lines: any(line.startswith(f"started {name}, pid ") for line in lines))
         line = [line for line in self.lines if line.startswith(f"started {name}, pid ")][-1]
         return int(line.rsplit(" ", 1)[1])
 
@@ -134,6 +135,12 @@ def test_a_program_that_cannot_live_ends_everything_with_an_error():
     assert running.lines.index("serve ends") > running.lines.index(
         "postfix ended 5 times within 120 s: it cannot live here"
     )
+
+
+def test_a_program_that_is_not_vital_is_started_for_ever_and_ends_nothing():
+    with up([{"name": "logtap", "script": "exit 3", "vital": False}], [steady("serve")]) as running:
+        running.until(lambda lines: sum("exit code 3" in line for line in lines) > 10 and "serve runs" in lines)
+        assert running.end() == 0
 
 
 def test_a_program_that_does_not_end_is_killed_after_its_grace():
