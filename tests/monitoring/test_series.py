@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+import time
 from itertools import product
 
 from live_daemon import LIMIT
@@ -124,6 +125,9 @@ def test_a_thousand_users_have_no_more_series_than_one(daemon):
     fill(daemon, 1000)
     daemon.start()
     exercise(daemon, 1)
+    end = time.monotonic() + LIMIT
+    while 'mailhooks_objects{kind="mailbox"' not in daemon.get("/metrics")[1]:  # counted by a worker
+        assert time.monotonic() < end
     few = set(series(daemon.get("/metrics")[1]))
     exercise(daemon, 1000)
     page = daemon.get("/metrics")[1]
