@@ -53,7 +53,10 @@ class Folder:
         }
 
     def has(self, path: str, source: int, size: int) -> bool:
-        """Whether the message at ``path`` is, byte for byte, the one that is open as ``source``."""
+        """Whether the message at ``path`` is, byte for byte, the one that is open as ``source``.
+
+        Raises FileNotFoundError when it was flagged or removed meanwhile, OSError.
+        """
         place, _, name = path.partition("/")
         try:
             with (
@@ -61,12 +64,12 @@ class Folder:
                 entry.regular(parent, name, owner=self.owner.uid, limit=size) as (handle, status),
             ):
                 return status.st_size == size and _same(handle, source)
-        except (entry.Unfit, FileNotFoundError):  # longer, or flagged or removed meanwhile
+        except entry.Unfit:  # longer, or no file at all
             return False
 
     def stage(self, unique: str, source: int, status: os.stat_result) -> str:
         """Copy an open message to ``tmp``, with its time; return its name there. Raises Unfit, OSError."""
-        name = STAGED + hashlib.sha256(unique.encode(errors="surrogateescape")).hexdigest()[:32]
+        name = STAGED + hashlib.sha256(unique.encode(errors="surrogatepass")).hexdigest()[:32]
         with entry.directory(self.handle, TMP) as tmp:
             with suppress(FileNotFoundError):
                 before = os.stat(name, dir_fd=tmp, follow_symlinks=False)

@@ -53,5 +53,5 @@ def sized(unique: str, size: int) -> str:
 
 def another(unique: str, size: int, modified: int) -> str:
     """Make a unique name for a message that cannot have its own: always the same one for the same message."""
-    told = f"{size} {modified} {unique}".encode(errors="surrogateescape")
+    told = f"{size} {modified} {unique}".encode(errors="surrogatepass")
     return f"{modified // 10**9}.{hashlib.sha256(told).hexdigest()[:32]}.imported"

@@ -156,8 +156,22 @@ class _Batch:
         wanted = sized(unique, status.st_size)
         if not is_sound(wanted):
             wanted = another(unique, status.st_size, status.st_mtime_ns)
-        while (path := self.there.get(wanted)) is not None:
-            if self.target is not None and self.target.has(path, handle, status.st_size):
-                return wanted, True
-            wanted = another(wanted, status.st_size, status.st_mtime_ns)
+        while wanted in self.there:
+            if self.target is None:
+                wanted = another(wanted, status.st_size, status.st_mtime_ns)
+                continue
+            try:
+                if self.target.has(self.there[wanted], handle, status.st_size):
+                    return wanted, True
+                wanted = another(wanted, status.st_size, status.st_mtime_ns)
+            except FileNotFoundError:
+                self._look_again(self.target, wanted)
         return wanted, False
+
+    def _look_again(self, target: Folder, unique: str) -> None:
+        """Find a message that is no longer where it was: its owner flagged it, or removed it."""
+        path = target.messages().get(unique)
+        if path is None:
+            del self.there[unique]
+        else:
+            self.there[unique] = path
