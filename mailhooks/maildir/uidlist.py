@@ -39,7 +39,7 @@ class UidList:
         """Spell the file."""
         head = " ".join(("3", f"V{self.validity}", f"N{self.next_uid}", *self.keys))
         lines = (f"{uid}{keys} :{unique}\n" for unique, (uid, keys) in self.records.items())
-        return f"{head}\n{''.join(lines)}".encode()
+        return f"{head}\n{''.join(lines)}".encode(errors="surrogateescape")
 
 
 def parse(data: bytes) -> UidList | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from mailhooks.maildir import keywords, message, subscriptions, uidlist
@@ -92,6 +92,7 @@ def test_a_list_that_cannot_be_trusted_is_none(data):
     assert uidlist.parse(data) is None
 
 
+@example(b"3 V7 N9\n2 :\xff\n")
 @given(st.binary(max_size=200) | st.binary(max_size=100).map(lambda data: b"3 V7 N9\n" + data))
 def test_any_bytes_are_read(data):
     listed = uidlist.parse(data)
