@@ -23,10 +23,10 @@ WRITTEN = [
 ]
 
 NAMES = {"mailhooks", "mh"}  # the second is the short name of the tutorial
-# Programs that take "mailhooks" for a name of something else.
+# Programs that take "mailhooks" for a name of something else; `docker exec` and `docker compose exec` start it.
 _OTHERS = re.compile(
-    r"(systemctl|journalctl|install|chown|useradd|usermod|pip|apt-get|git|docker (build|run|exec|compose|volume)"
-    r"|podman (build|run|exec|volume))\b"
+    r"(systemctl|journalctl|install|chown|useradd|usermod|pip|apt-get|git"
+    r"|(docker|podman) (build|run|volume|compose (up|run|stop|down|logs)))\b"
 )
 _ENDS = {"&&", "||", "|", ";", ">", ">>", "}"}  # of a command
 
@@ -78,7 +78,9 @@ def _commands(page: str, line: str) -> Iterator[Shown]:
     while words:
         end = next((place for place, word in enumerate(words) if word in _ENDS), len(words))
         part, words = words[:end], words[end + 1 :]
-        at = next((place for place, word in enumerate(part) if Path(word).name in NAMES), None)
+        places = [place for place, word in enumerate(part) if Path(word).name in NAMES]
+        # A container may bear the same name: the program is the one before its command.
+        at = next((place for place in places if place + 1 not in places), None)
         if at is not None and (arguments := part[at + 1 :]):
             stdin = arguments[-1] if arguments[-2:-1] == ["<"] else ""
             yield Shown(page, tuple(arguments[:-2] if stdin else arguments), stdin)
