@@ -49,9 +49,12 @@ def furnish(shell: Shell, domain: str) -> None:
 def here(word: str, directory: Path) -> str:
     """Put what a command would write on a real machine into the test's directory."""
     backups = directory / "backups"
-    if word.startswith(("/var/backups/mailhooks/", "mailhooks-2")) and (made := sorted(backups.glob("*.db"))):
+    if word.startswith(("/var/backups/mailhooks/", "/backups/", "mailhooks-2")) and (
+        made := sorted(backups.glob("*.db"))
+    ):
         return str(made[-1])
-    word = word.replace("/var/backups/mailhooks", str(backups))
+    if word in ("/var/backups/mailhooks", "/backups"):
+        return str(backups)
     return word.replace("sqlite:////root/practice/", f"sqlite:///{directory}/state/practice-")
 
 
