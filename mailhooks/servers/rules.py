@@ -84,6 +84,7 @@ class Rules:
             if objection.shadow:
                 log.info(
                     "policy: rule {rule} would say {action} (shadow), instance {instance}",
+                    hook="policy",
                     rule=objection.rule,
                     action=action,
                     instance=request.instance,
@@ -104,6 +105,7 @@ class Rules:
             trips[trip.scope] += 1
             log.warn(
                 "policy: {address} {what}: {reason}",
+                hook="policy",
                 address=trip.address,
                 what="would be suspended (shadow)" if trip.shadow else "may not send any more",
                 reason=trip.reason,
@@ -129,7 +131,7 @@ class Rules:
         if not isinstance(result, Failure) or isinstance(result.value, NotFound):
             self.memory.unwritten.pop(trip.address, None)
         elif not isinstance(result.value, Unavailable):
-            log.failure("policy: a suspension was not written", result)
+            log.failure("policy: a suspension was not written", result, hook="policy")
 
     def _save(self) -> Deferred[None]:
         """Write what the store does not know yet."""
@@ -154,4 +156,4 @@ class Rules:
     def _not_saved(self, failure: Failure) -> None:
         self.memory.saved(done=False)
         if not isinstance(failure.value, Unavailable):
-            log.failure("policy: what was counted is not saved", failure)
+            log.failure("policy: what was counted is not saved", failure, hook="policy")
