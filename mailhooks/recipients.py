@@ -103,8 +103,12 @@ def settle(store: Store, address: str, delimiter: str) -> Resolution:
     return resolve(store, found.source, delimiter) if found.step is Step.ALIAS_DOMAIN else found
 
 
-def leaves(store: Store, address: str, delimiter: str) -> Iterator[Leaf]:
-    """Follow every alias to its ends, each address once, as Postfix expands them: an identity is the mailbox itself."""
+def leaves(store: Store, address: str, delimiter: str, *, above: frozenset[str] = frozenset()) -> Iterator[Leaf]:
+    """Follow every alias to its ends, each address once, as Postfix expands them: an identity is the mailbox itself.
+
+    An alias of which nobody is left is known to no table; a mailbox of the same address gets its mail then. ``above``
+    holds the aliases of which that is being found out.
+    """
     waiting = [address]
     seen = {address}
     while waiting:
@@ -112,12 +116,26 @@ def leaves(store: Store, address: str, delimiter: str) -> Iterator[Leaf]:
         found = resolve(store, at, delimiter)
         if not found.targets:
             yield Leaf(at, store.standing(found.mailbox) if found.mailbox else None, found is OUTSIDE)
+        elif (account := _below(store, at, found, delimiter, above)) is not None:
+            yield Leaf(at, account)
+            continue
         for target in reversed(found.targets):
             if target == at:
                 yield Leaf(at, own_account(store, at, delimiter))
             elif target not in seen and len(seen) <= MAX_BEHIND:
                 seen.add(target)
                 waiting.append(target)
+
+
+def _below(store: Store, address: str, found: Resolution, delimiter: str, above: frozenset[str]) -> Standing | None:
+    """Return the account of the same address as an alias that leads to nobody."""
+    if found.step not in (Step.EXACT, Step.WITHOUT_EXTENSION) or address in found.targets or address in above:
+        return None
+    account = own_account(store, address, delimiter)
+    if account is None:
+        return None
+    ends = (leaf for target in found.targets for leaf in leaves(store, target, delimiter, above=above | {address}))
+    return None if any(leaf.outside or leaf.account is not None for leaf in ends) else account
 
 
 def mailboxes_behind(store: Store, address: str, delimiter: str) -> tuple[str, ...]:

@@ -56,7 +56,9 @@ def virtual_mailbox_maps(store: Store, key: str, delimiter: str) -> str | None:
     if store.has_mailbox(address):
         return render(address)
     base, _ = split_extension(address, delimiter)
-    return render(base) if base != address and store.has_mailbox(base) else None
+    if base == address or not store.has_mailbox(base) or store.live_targets(address) is None:
+        return None  # an alias of the whole address that has ended ended it: nothing takes the address over
+    return render(base)
 
 
 def virtual_alias_maps(store: Store, key: str, delimiter: str) -> str | None:

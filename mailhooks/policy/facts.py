@@ -10,6 +10,8 @@ from mailhooks.policy.memory import Memory
 from mailhooks.recipients import Resolution
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from mailhooks.store import Store
     from mailhooks.store.model import Standing
     from mailhooks.wire.policy import Request
@@ -27,6 +29,7 @@ class Facts:
         self.tracing = False
         self._recipient: Resolution | None = None
         self._account: Standing | None = None
+        self._address = ""
 
     def forget(self) -> None:
         """Begin a new decision."""
@@ -44,11 +47,17 @@ class Facts:
             self._recipient = self._resolve(request, store)
         return self._account
 
+    def leaves(self, request: Request, store: Store) -> Iterator[recipients.Leaf]:
+        """Follow the recipient, as it was asked for, to its ends: an extension can lead elsewhere than the alias."""
+        self.recipient(request, store)
+        return recipients.leaves(store, self._address, self._delimiter)
+
     def _resolve(self, request: Request, store: Store) -> Resolution:
         self._account = None
         address = fold(request.recipient)
         if address is None:
             return recipients.OUTSIDE
+        self._address = address
         account = store.standing(address)
         if account is not None and not account.is_aliased:  # the first step of the fixed order, in one read
             self._account = account

@@ -127,7 +127,7 @@ def watch(settings: Settings, facts: Facts) -> Watch:  # noqa: ARG001 - every wa
             return
         state = request.state
         if state == "RCPT":
-            if facts.recipient(request, store) is not recipients.NOWHERE:
+            if request.instance and facts.recipient(request, store) is not recipients.NOWHERE:
                 memory.begin(request.instance).recipients += 1
         elif state == "END-OF-MESSAGE":
             login = fold(request.sasl_username)

@@ -11,15 +11,15 @@ from __future__ import annotations
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from mailhooks import recipients
 from mailhooks.wire.policy import Reject
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from mailhooks.policy.facts import Facts
     from mailhooks.policy.memory import Memory
     from mailhooks.policy.settings import Rule, Settings, Watch
+    from mailhooks.recipients import Leaf
     from mailhooks.store import Store
     from mailhooks.store.model import Standing
     from mailhooks.wire.policy import Action, Request
@@ -49,10 +49,9 @@ def bind(settings: Settings, facts: Facts) -> Rule:
             return one if full(account, request.size) else None
         if not request.recipient:
             return several if _all_are(full, request, store) else None
-        found = facts.recipient(request, store)
-        if not found.targets:
+        if not facts.recipient(request, store).targets:
             return None
-        return several if _all_full(full, store, found, request.size, settings.delimiter) else None
+        return several if _all_full(full, facts.leaves(request, store), request.size) else None
 
     def _all_are(full: Callable[[Standing, int], bool], request: Request, store: Store) -> bool:
         """Tell whether all recipients of a message have a quota, and all of them are full."""
@@ -65,10 +64,9 @@ def bind(settings: Settings, facts: Facts) -> Rule:
     return rule
 
 
-def watch(settings: Settings, facts: Facts) -> Watch:
+def watch(settings: Settings, facts: Facts) -> Watch:  # noqa: ARG001 - every watcher is bound alike
     """Remember the mailboxes of a message, and hold room in them when it was accepted."""
     memory = facts.memory
-    delimiter = settings.delimiter
 
     def seen(request: Request, store: Store, now: float, *, accepted: bool) -> None:  # noqa: ARG001 - every one alike
         state = request.state
@@ -79,9 +77,8 @@ def watch(settings: Settings, facts: Facts) -> Watch:
             return
         account = facts.account(request, store)
         if account is None:
-            found = facts.recipient(request, store)
-            if found.targets:
-                _remember_alias(memory, request.instance, store, found.source, delimiter)
+            if facts.recipient(request, store).targets:
+                _remember_alias(memory, request.instance, facts.leaves(request, store))
         elif account.quota is not None:
             message = memory.begin(request.instance)
             message.limited += 1
@@ -90,8 +87,8 @@ def watch(settings: Settings, facts: Facts) -> Watch:
     return seen
 
 
-def _remember_alias(memory: Memory, instance: str, store: Store, source: str, delimiter: str) -> None:
-    leaves = list(islice(recipients.leaves(store, source, delimiter), MAX_RESERVED))
+def _remember_alias(memory: Memory, instance: str, found: Iterable[Leaf]) -> None:
+    leaves = list(islice(found, MAX_RESERVED))
     limited = {leaf.name for leaf in leaves if leaf.account is not None and _is_limited(leaf.account)}
     if limited:
         message = memory.begin(instance)
@@ -111,11 +108,9 @@ def _is_limited(account: Standing) -> bool:
     return account.quota is not None and account.state.receives
 
 
-def _all_full(
-    full: Callable[[Standing, int], bool], store: Store, found: recipients.Resolution, size: int, delimiter: str
-) -> bool:
+def _all_full(full: Callable[[Standing, int], bool], leaves: Iterable[Leaf], size: int) -> bool:
     seen = False
-    for leaf in recipients.leaves(store, found.source, delimiter):
+    for leaf in leaves:
         if leaf.outside:
             return False
         if leaf.account is not None and leaf.account.state.receives:

@@ -13,7 +13,7 @@ from mailhooks.store.model import EXPIRED, State
 from mailhooks.wire.policy import Reject
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from mailhooks.policy.facts import Facts
     from mailhooks.policy.settings import Rule, Settings
@@ -26,8 +26,7 @@ NAMES = {State.SEND_ONLY: "send_only", State.CLOSED: "closed"}  # of the texts
 
 
 def bind(settings: Settings, facts: Facts) -> Rule:
-    """Bind the texts and the delimiter."""
-    delimiter = settings.delimiter
+    """Bind the texts."""
     texts = {state: settings.text(name) for state, name in NAMES.items()}
     nobody, expired = settings.text("nobody"), settings.text("expired")
 
@@ -45,17 +44,15 @@ def bind(settings: Settings, facts: Facts) -> Rule:
             return _refusal(expired)
         if not found.targets:
             return None
-        return _of_alias(store, found, delimiter, said, nobody)
+        return _of_alias(facts.leaves(request, store), said, nobody)
 
     return rule
 
 
-def _of_alias(
-    store: Store, found: recipients.Resolution, delimiter: str, said: Callable[[Standing], str], nobody: str
-) -> Action | None:
+def _of_alias(leaves: Iterable[recipients.Leaf], said: Callable[[Standing], str], nobody: str) -> Action | None:
     """Refuse an alias of which all accounts are silent; a text on which they agree is theirs to say."""
     texts: set[str] = set()
-    for leaf in recipients.leaves(store, found.source, delimiter):
+    for leaf in leaves:
         if leaf.outside or (leaf.account is not None and leaf.account.state.receives):
             return None
         if leaf.account is not None:

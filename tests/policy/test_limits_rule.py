@@ -130,6 +130,12 @@ def test_messages_begun_together_never_overrun(sending):
     assert not sending.memory.messages
 
 
+def test_requests_without_an_instance_were_counted_as_one_message_of_everybody(sending):
+    sending.limit(default="3/1h")
+    for login in ("adam", "bob", "carol", "dave"):
+        assert sending.rcpt(instance="", login=login).rule == ""
+
+
 def test_a_recipient_that_nobody_has_is_left_to_postfix(sending):
     sending.limit(adam="1/1h")
     assert sending.rcpt("a", "nobody@e.example").rule == ""

@@ -69,22 +69,19 @@ class Model:
 
     def ends(self, address: str) -> tuple[set[str], set[str]]:
         """Mailboxes and outside addresses in which mail for an address ends."""
-        known, mailboxes, outside = {address}, set(), set()
-        while True:
-            more = set()
-            for one in known:
-                found = self.row(one)
-                if found is None:
-                    outside |= {one} if one.endswith(f"@{OUTSIDE}") else set()
-                elif found[1] is None:
-                    mailboxes.add(found[0])
-                else:
-                    more |= set(found[1])
-                    if one in found[1] and self.own(one):
-                        mailboxes.add(self.own(one))
-            if more <= known:
-                return mailboxes, outside
-            known |= more
+        found = self.row(address)
+        if found is None:
+            return set(), {address} if address.endswith(f"@{OUTSIDE}") else set()
+        row, targets = found
+        if targets is None:
+            return {row}, set()
+        mailboxes, outside = set(), set()
+        for target in targets:
+            more, beyond = ({self.own(address)} - {None}, set()) if target == address else self.ends(target)
+            mailboxes, outside = mailboxes | more, outside | beyond
+        if not mailboxes | outside and row in self.aliases and not row.startswith("@"):
+            mailboxes = {self.own(address)} - {None}  # an alias of nobody leaves the mail in the account of that name
+        return mailboxes, outside
 
     def alive(self, address: str, target: str) -> int:
         """2 somebody receives, 1 there are accounts, 0 nobody."""
@@ -184,7 +181,6 @@ def agree(model: Model, store: Store, address: str) -> None:
     assert {leaf.name for leaf in leaves if leaf.outside} == outside
     for login in model.mailboxes:
         assert senders.owns(store, login, address, "+") == (login == address or login in model.owners(address))
-    # What Postfix does with the answers: no account that exists is bounced, no stranger is taken in. An alias of nobody
-    # leaves the mail in the account of the same name, if there is one.
+    # What Postfix does with the answers: no account that exists is bounced, no stranger is taken in.
     found = ask("virtual_alias_maps") is not None or ask("virtual_mailbox_maps") is not None
     assert found == bool(mailboxes or (outside and not address.endswith(f"@{OUTSIDE}")) or model.own(address))
