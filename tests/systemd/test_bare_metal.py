@@ -7,11 +7,12 @@ import re
 from pathlib import Path
 
 import pytest
-from systemd_host import Host, until
+from systemd_host import ROOT, Host, until
 
 ADAM = "adam@example.com"
 TRAFFIC = Path(__file__).with_name("traffic_program.py").read_text()
 UNITS = "/usr/local/lib/systemd/system"
+LOGINS = "split/mailhooks-logins.service"
 RESTARTS = 20
 KILLS = 3
 
@@ -42,6 +43,16 @@ with imaplib.IMAP4_SSL("127.0.0.1", 993, ssl_context=context, timeout=100) as cl
 print(json.dumps(subjects))
 """
 
+
+COPY_TO_JUNK = """
+import imaplib, ssl, sys
+context = ssl.create_default_context()
+context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+with imaplib.IMAP4_SSL("127.0.0.1", 993, ssl_context=context, timeout=100) as client:
+    client.login("adam@example.com", sys.argv[1])
+    client.select("INBOX")
+    assert client.copy("1", "Junk")[0] == "OK"
+"""
 
 PRIORITIES = """
 import os, sys
@@ -84,9 +95,20 @@ def test_the_filter_scanned_it(host: Host):
     assert "X-Spam-Checker-Version" in host.run("cat /var/vmail/example.com/adam/Maildir/*/*")
 
 
+def test_what_is_moved_to_junk_is_learned(host: Host):
+    host.python(COPY_TO_JUNK, host.passwords[ADAM])
+    until("spamd learned it", lambda: "spamd: Tell: " in host.journal("spamd"))
+
+
 def test_the_units_say_nothing_that_systemd_does_not_understand(host: Host):
     said = host.run(f"systemd-analyze verify {UNITS}/mailhooks*.* 2>&1")
     assert said == ""
+
+
+def test_the_process_of_logins_is_run_as_the_other():
+    lines = [set((ROOT / "systemd" / unit).read_text().splitlines()) for unit in ("mailhooks.service", LOGINS)]
+    differ = {line.split("=")[0] for line in lines[0] ^ lines[1] if not line.startswith("#")}
+    assert differ == {"Description", "ExecStart", "SyslogIdentifier", "Sockets", "Also"}
 
 
 @pytest.mark.parametrize("unit", ["mailhooks", "mailhooks-backup"])
