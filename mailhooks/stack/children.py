@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 # How long each may take to end before it is killed. Docker kills everything after 10 seconds.
-POSTFIX_GRACE = 2.5
-NEIGHBOUR_GRACE = 2.0
-SERVE_GRACE = 5.0  # serve answers what is pending; see interface: it ends within 5 s
+POSTFIX_GRACE = 2.0
+NEIGHBOUR_GRACE = 1.5
+SERVE_GRACE = 4.0  # it answers what is pending, which takes moments
 
 # How long each may take to become ready.
 SERVE_READY = 30.0
