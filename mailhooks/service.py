@@ -273,7 +273,7 @@ class _Builder:
             if binding.hook != "http"
         ]
         store = self._service.store
-        return Deferred.fromCoroutine(probes.report(asked, "" if store.available else store.reason))
+        return Deferred.fromCoroutine(probes.report(asked, lambda: "" if store.available else store.reason))
 
     def _certificates(self) -> Iterable[Path]:
         yield Path(self._config.server.certificate)

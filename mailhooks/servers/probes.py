@@ -22,7 +22,7 @@ from mailhooks.servers.attempt import READINESS
 from mailhooks.wire import policy, socketmap, tcp_table
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from twisted.internet.interfaces import IListeningPort
     from twisted.python.failure import Failure
@@ -139,11 +139,14 @@ def _cause(error: Exception) -> str:
     return os.strerror(number) if isinstance(number, int) else type(error).__name__
 
 
-async def report(asked: Sequence[tuple[str, Deferred[str]]], store: str) -> tuple[int, bytes]:
+async def report(asked: Sequence[tuple[str, Deferred[str]]], store: Callable[[], str]) -> tuple[int, bytes]:
     """Status and text of /readyz, from what each hook said, and why the ``store`` does not answer ("": it does)."""
-    lines, ready = ([f"store: {store}\n"], False) if store else ([], True)
+    lines, ready = [], True
     for name, answer in asked:
         problem = await answer
         ready = ready and not problem
         lines.append(f"{name}: {problem or 'ready'}\n")
+    if problem := store():  # behind the others: it may have gone away while they were asked
+        lines.insert(0, f"store: {problem}\n")
+        ready = False
     return (200 if ready else 503), "".join(lines).encode()
