@@ -108,6 +108,7 @@ def make_site(root: Path) -> Site:
 
 def start(site: Site) -> None:
     for child in (children.serve(site.config, site.root / "mailhooks.toml", {}), children.spamd(site.config)):
+        child.before()
         log = (site.root / f"{child.name}.log").open("w")
         with log:
             site.processes.append(
