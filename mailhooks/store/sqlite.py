@@ -298,9 +298,7 @@ def check_kind(path: Path, run: Callable[..., sqlite3.Cursor]) -> None:
         raise Unavailable(f"{path} is no mailhooks store")
     # A copy by VACUUM INTO has everything but the mode. Where it is right already this changes nothing.
     if run("PRAGMA journal_mode = WAL").fetchone()[0] != "wal":
-        raise Unavailable(
-            f"the store {path} cannot keep a write-ahead log: put it on a local, writable disk"
-        )
+        raise Unavailable(f"the store {path} cannot keep a write-ahead log: put it on a local, writable disk")
 
 
 def wrong_schema(path: Path, found: int, known: int) -> Unavailable:
