@@ -4,13 +4,16 @@ An address is followed in the order in which lookups resolve it: exact, without 
 Only what a change touched is looked at, and what reaches it. Naming oneself is no loop: Postfix stops at the address
 itself (virtual(5)), so a forward keeps its copy. In the spelling of an alias domain it is one: Postfix sees another
 address there, and goes round until it gives up.
+
+An extension travels along: mail for list+x goes to adam+x where list sends to adam, and adam+x may be an alias of its
+own. So each alias is followed together with the extension that it was reached with.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mailhooks.address import render, split_extension
+from mailhooks.address import render, split_extension, with_extension
 from mailhooks.store.errors import Refused
 
 if TYPE_CHECKING:
@@ -24,6 +27,8 @@ MAX_BYTES = 100_000  # a reply of a socketmap server (socketmap_table(5))
 EXTENSION_BYTES = 64  # the longest extension that a local part can have is appended to every target
 _SEPARATORS = 2  # a delimiter before each extension and a comma after each target
 
+Reached = tuple[str, str]  # an alias, and the extension of which it was found without; "" if it was found as it is
+
 
 class AliasGraph:
     """Follows the aliases as they are in the transaction."""
@@ -32,7 +37,7 @@ class AliasGraph:
         self._store = store
         self._names = names
         self._delimiter = delimiter
-        self._expanded: dict[str, tuple[frozenset[str], int]] = {}  # source -> final addresses, depth
+        self._expanded: dict[Reached, tuple[frozenset[str], int]] = {}  # final addresses, depth
 
     def check_targets(self, chosen: Mapping[str, Iterable[str]]) -> None:
         """Refuse targets at hosted domains that do not exist."""
@@ -60,8 +65,9 @@ class AliasGraph:
         seen = set(waiting)
         while waiting:
             source = waiting.pop()
-            self._expand(source)
-            for naming in self.naming(source):
+            self._expand((source, ""))
+            base = split_extension(source, self._delimiter)[0]  # to which a travelling extension may be appended
+            for naming in (*self.naming(source), *(self.naming(base) if base != source else ())):
                 if naming not in seen:
                     seen.add(naming)
                     waiting.append(naming)
@@ -85,10 +91,14 @@ class AliasGraph:
     def _landing_in(self, domain: str, catch_all: str) -> list[str]:
         at = f"@{domain}"
         sql = "SELECT DISTINCT target FROM alias_target WHERE substr(target, ?) = ?"
-        targets = [each for each in self._names(sql, -len(at), at) if self._landing(each) == catch_all]
+        targets = [
+            each
+            for each in self._names(sql, -len(at), at)
+            if (landing := self._landing(each)) and landing[0] == catch_all
+        ]
         return [source for target in targets for source in self._store.aliases_naming(target)]
 
-    def _landing(self, target: str) -> str | None:
+    def _landing(self, target: str) -> Reached | None:
         """Return the alias that mail for an address goes through; None when it ends there: a mailbox, or elsewhere."""
         local, _, name = target.rpartition("@")
         domain = self._store.domain(name)
@@ -97,13 +107,14 @@ class AliasGraph:
         if domain.alias_of is not None:
             name = domain.alias_of
             target = f"{local}@{name}"
-        for address in dict.fromkeys((target, split_extension(target, self._delimiter)[0])):
+        base, extension = split_extension(target, self._delimiter)
+        for address, brought in dict.fromkeys(((target, ""), (base, extension))):
             if self._store.alias_targets(address):
-                return address
+                return address, brought
             if self._store.has_mailbox(address):
                 return None
         catch_all = f"@{name}"
-        return catch_all if self._store.alias_targets(catch_all) else None
+        return (catch_all, extension) if self._store.alias_targets(catch_all) else None
 
     def _has_mailbox(self, target: str) -> bool:
         local, _, name = target.rpartition("@")
@@ -119,47 +130,62 @@ class AliasGraph:
             or self._landing(target) is not None
         )
 
-    def _expand(self, start: str) -> frozenset[str]:
+    def _expand(self, start: Reached) -> None:
         """Follow one alias to its end. Raises Refused."""
-        path: dict[str, None] = {}  # the aliases that we are in, in order
-        stack: list[tuple[str, bool]] = [(start, False)]
+        path: dict[Reached, None] = {}  # the aliases that we are in, in order
+        stack: list[tuple[Reached, bool]] = [(start, False)]
         while stack:
-            source, finished = stack.pop()
+            at, finished = stack.pop()
             if finished:
-                del path[source]
-                self._sum_up(source)
-            elif source in path:
-                loop = [*list(path)[list(path).index(source) :], source]
-                raise Refused(f"these aliases would be a loop: {' -> '.join(loop)}")
-            elif source not in self._expanded:
-                path[source] = None
-                stack.append((source, True))
-                stack += [(each, False) for each in self._next(source)]
-        return self._expanded[start][0]
+                del path[at]
+                self._sum_up(at)
+            elif at in path:
+                loop = [*list(path)[list(path).index(at) :], at]
+                raise Refused(f"these aliases would be a loop: {' -> '.join(map(self._spelled, loop))}")
+            elif at not in self._expanded:
+                path[at] = None
+                stack.append((at, True))
+                stack += [(each, False) for each in self._next(at)]
 
-    def _next(self, source: str) -> Iterable[str]:
+    def _targets(self, at: Reached) -> list[tuple[str, str]]:
+        """Return the targets of an alias, as they stand in it and with the extension that travels along."""
+        source, extension = at
+        targets = self._store.alias_targets(source)
+        if with_extension(source, extension, self._delimiter) in targets:  # a second look at one expansion
+            return [(target, target) for target in targets]
+        return [(target, with_extension(target, extension, self._delimiter)) for target in targets]
+
+    def _next(self, at: Reached) -> Iterable[Reached]:
         """Return the aliases that an alias leads to, without itself."""
-        found: dict[str, None] = {}
-        for target in self._store.alias_targets(source):
-            landing = self._landing(target)
-            if landing == source and not self._has_mailbox(target):
+        found: dict[Reached, None] = {}
+        source = at[0]
+        for target, extended in self._targets(at):
+            landing = self._landing(extended)
+            if landing is None:
+                continue
+            if landing[0] != source:
+                found[landing] = None
+            elif not self._has_mailbox(target):
                 if source == target:
                     continue  # no loop for Postfix; whether it may be is check_targets' business
                 raise Refused(f"the alias {source} leads to itself by {target}: there is no mailbox of that address")
-            if landing == source and target.rpartition("@")[2] != source.rpartition("@")[2]:
+            elif target.rpartition("@")[2] != source.rpartition("@")[2]:
                 own = f"{target.rpartition('@')[0]}@{source.rpartition('@')[2]}"
                 raise Refused(f"the alias {source} leads to itself by {target}: name {own} to keep a copy")
-            if landing is not None and landing != source:
-                found[landing] = None
         return found
 
-    def _sum_up(self, source: str) -> None:
+    def _spelled(self, at: Reached) -> str:
+        source, extension = at
+        return with_extension(source, extension, self._delimiter) if source.rpartition("@")[0] else source
+
+    def _sum_up(self, at: Reached) -> None:
+        source = at[0]
         final: set[str] = set()
         depth = 0
-        targets = self._store.alias_targets(source)
+        targets = [extended for _, extended in self._targets(at)]
         for target in targets:
             landing = self._landing(target)
-            if landing is None or landing == source:
+            if landing is None or landing[0] == source:
                 final.add(target)
             else:
                 final |= self._expanded[landing][0]
@@ -176,4 +202,4 @@ class AliasGraph:
             raise Refused(
                 f"the alias {source} would lead through more than {MAX_DEPTH} others: name the targets directly"
             )
-        self._expanded[source] = (frozenset(final), depth + 1)
+        self._expanded[at] = (frozenset(final), depth + 1)

@@ -44,6 +44,10 @@ LOOPS = [
     [("a@e.com", "missing@e.com"), ("@e.com", "a@e.com")],
     [("@e.com", "missing@e.com")],
     [("a@e.com", "a@other.com")],
+    # An extension that travels along: b+x sends to c+x, which is c with x, which sends to b with x.
+    [("b+x@e.com", "c+x@other.com"), ("c@e.com", "b@e.com"), ("b@e.com", "bob@e.com")],
+    [("c@e.com", "a@e.com", "bob@e.com"), ("a@e.com", "far@example.net"), ("a+x@e.com", "c+x@e.com")],
+    [("a+x@e.com", "missing+x@e.com"), ("@e.com", "a@e.com"), ("a@e.com", "far@example.net")],
 ]
 
 
@@ -54,6 +58,10 @@ def test_loops_are_refused_in_one_change_and_over_several(hosted, aliases):
     assert list(hosted.aliases()) == []
     with pytest.raises(Refused, match=r"loop|leads to itself|does not exist"):
         add_one_by_one(hosted, aliases)
+
+
+def test_an_extension_that_does_not_come_back_is_no_loop(hosted):
+    add(hosted, ("a@e.com", "b@e.com"), ("b@e.com", "bob@e.com"), ("b+x@e.com", "a@e.com"))
 
 
 def test_naming_oneself_keeps_a_copy(hosted):

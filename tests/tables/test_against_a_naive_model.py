@@ -67,8 +67,10 @@ class Model:
         local, domain = address.split("@")
         return next((key for key in (address, f"{local.split('+')[0]}@{domain}") if key in self.mailboxes), None)
 
-    def ends(self, address: str) -> tuple[set[str], set[str]]:
-        """Mailboxes and outside addresses in which mail for an address ends."""
+    def ends(self, address: str, above: frozenset[str] = frozenset()) -> tuple[set[str], set[str]]:
+        """Mailboxes and outside addresses in which mail for an address ends; nothing is expanded into itself twice."""
+        if address in above:
+            return set(), set()
         found = self.row(address)
         if found is None:
             return set(), {address} if address.endswith(f"@{OUTSIDE}") else set()
@@ -77,7 +79,8 @@ class Model:
             return {row}, set()
         mailboxes, outside = set(), set()
         for target in targets:
-            more, beyond = ({self.own(address)} - {None}, set()) if target == address else self.ends(target)
+            own = {self.own(address)} - {None}, set()
+            more, beyond = own if target == address else self.ends(target, above | {address})
             mailboxes, outside = mailboxes | more, outside | beyond
         if not mailboxes | outside and row in self.aliases and not row.startswith("@"):
             mailboxes = {self.own(address)} - {None}  # an alias of nobody leaves the mail in the account of that name
