@@ -55,6 +55,8 @@ def add(session: Session, /, *, address: str, quota: int | None, name: str, reus
     if old:
         say(f"the mail of an earlier account {display(address)} now lies in {old}")
     credential.reveal()
+    if not address.rpartition("@")[0].isascii():
+        say(f"Dovecot takes no mail for {display(address)}: make an ASCII address, and this one an alias of it")
     if credential.hash is None:
         say(f"{display(address)} has no password and only receives: mailhooks user passwd gives it one")
 

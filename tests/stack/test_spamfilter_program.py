@@ -49,7 +49,7 @@ def test_preferences_are_asked_by_the_stored_spelling(user, domain, key):
 def test_the_envelope_names_the_extensions_it_needs():
     assert spamfilter.envelope("FROM", "", b"x") == "FROM:<>"
     assert spamfilter.envelope("FROM", '"a b"@x.test', "ü".encode()) == 'FROM:<"a b"@x.test> BODY=8BITMIME'
-    assert spamfilter.envelope("FROM", "jörg@x.test", b"x") == "FROM:<jörg@x.test> SMTPUTF8"
+    assert spamfilter.envelope("FROM", "jörg@x.test", b"x") == "FROM:<jörg@x.test>"  # Dovecot's LMTP has no SMTPUTF8
     assert spamfilter.envelope("TO", "a@x.test") == "TO:<a@x.test>"
 
 
