@@ -22,7 +22,7 @@ ADAM = "adam@example1.com"
 
 @pytest.fixture(scope="module")
 def before(machine: Image, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Image]:
-    """Build the image of the commit before; of this one where there is no history, as in an unpacked archive."""
+    """Build the image of the commit before; of this one where there is none, as in an unpacked archive."""
     source = tmp_path_factory.mktemp("before")
     archive = source / "archive.tar"
     made = subprocess.run(
@@ -30,8 +30,9 @@ def before(machine: Image, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     )
     if made.returncode == 0:
         subprocess.run(["tar", "-C", str(source), "-xf", str(archive)], check=True, timeout=60)
+    has_image = (source / "docker/Dockerfile").exists()
     subprocess.run(
-        [str(ROOT / "scripts/container-image"), BEFORE, str(source if made.returncode == 0 else ROOT)],
+        [str(ROOT / "scripts/container-image"), BEFORE, str(source if has_image else ROOT)],
         check=True,
         timeout=BUILD_SECONDS,
     )
