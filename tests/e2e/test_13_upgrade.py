@@ -6,7 +6,7 @@ import shutil
 
 from server import Server
 
-from mailhooks.store import open_store, schema
+from mailhooks.store import schema
 
 OLDER = 4  # a schema of before the first release, so that there is always something to do
 
@@ -14,7 +14,7 @@ OLDER = 4  # a schema of before the first release, so that there is always somet
 def test_up_brings_an_older_store_along(machine, tmp_path, monkeypatch):
     older = schema.migrations()[:OLDER]
     monkeypatch.setattr(schema, "migrations", lambda: older)
-    open_store(f"sqlite:///{tmp_path}/old.db", key_file=tmp_path / "key", create=True).close()
+    schema.create(tmp_path / "old.db")
     with Server(machine) as server:
         owner = server.store.stat()
         assert server.stop() == 0
