@@ -17,8 +17,8 @@ RESTARTS = 20
 KILLS = 3
 
 UNNOTICED = {"unknown 550", "known 250", "submission 235", "imap OK"}
-# A session whose login was granted by the daemon that ends and is collected from the next one: Dovecot cuts it without a
-# word about the password, and the mail program comes again. Hardly ever, and two are heard of it.
+# A session whose login one daemon granted before it ended and the next one is asked for: Dovecot cuts it without a word
+# about the password, and the mail program comes again. Hardly ever, and two are heard of it.
 CUT = {"imap command: LOGIN => socket error: EOF", "read abort command: LOGOUT => socket error: EOF"}
 MAX_CUT = 4
 # What is heard of a daemon that is killed. Dovecot 2.3 says the last itself when the auth socket closes while it waits
