@@ -1,10 +1,13 @@
 """One attempt that is not answered at once: it waits for a worker, for its delay, or for the audit log.
 
-Whatever it waits for, it is answered within the time limit, once, unless nobody waits for it any more.
+Whatever it waits for, it is answered within the time limit, once, unless nobody waits for it any more. Then its check
+is taken from the worker's queue: after a rush of logins the next client waits for those that still wait, not for the
+hashes of all who have heard "try again".
 """
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from mailhooks.passdb import Accepted, Reason, Refused
@@ -39,6 +42,7 @@ class Check:
         self._asked = asked
         self._guess: Guess | None = None  # what the throttle counted and will hear the end of
         self._is_held_off = False
+        self._forget: Callable[[], None] | None = None  # takes the check off the worker's queue
         self._later = later
         self._began = owner.clock.seconds()
         self._deadline = self._began + owner.settings.limit
@@ -53,6 +57,7 @@ class Check:
         except QueueFull:
             return False
         self._guess = self._owner.begin(self.attempt, self._asked)
+        self._forget = partial(pool.drop, verified)
         self._wait(self._owner.settings.limit, TEMPORARY)
         verified.addCallback(self._verified)
         verified.addErrback(self._failed)
@@ -91,12 +96,13 @@ class Check:
         self._wait(seconds, THROTTLED)
 
     def cancel(self) -> None:
-        """Nobody waits for the answer any more; a password that is being checked is still counted."""
+        """Nobody waits for the answer any more; a password that a worker has begun to check is still counted."""
         if self._timer is not None:
             self._timer.cancel()
             self._end()
 
     def _verified(self, matched: Credential | None) -> None:
+        self._forget = None
         if self._timer is None:  # cancelled, or answered because the time was over
             if matched is None:
                 self._owner.tell_refused(self.attempt, _WRONG)
@@ -112,6 +118,7 @@ class Check:
             self._answer(TEMPORARY)
 
     def _failed(self, failure: Failure) -> None:
+        self._forget = None
         self._settle(TEMPORARY)
         if self._timer is None:
             return
@@ -142,3 +149,5 @@ class Check:
         self._owner.waiting -= 1
         if self._is_held_off:
             self._owner.held_off -= 1
+        if self._forget is not None:
+            self._forget()

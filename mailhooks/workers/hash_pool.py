@@ -31,7 +31,7 @@ class QueueFull(Exception):
 
 
 class Stopped(Exception):
-    """The pool ended before this piece of work was begun."""
+    """A piece of work was taken off the queue before it was begun."""
 
 
 @dataclass(slots=True)
@@ -92,6 +92,15 @@ class HashPool:
             self._waiting.append(task)
             self._changed.notify()
         return task.done
+
+    def drop(self, done: Deferred[Any]) -> None:
+        """Take the work of this Deferred off the queue: it fails with Stopped. Nothing happens once it has begun."""
+        with self._changed:
+            task = next((task for task in self._waiting if task.done is done), None)
+            if task is not None:
+                self._waiting.remove(task)
+        if task is not None:
+            task.done.errback(Stopped())
 
     def stop(self) -> Deferred[None]:
         """Take no more; what waits fails with Stopped, what runs is finished. Fires when the threads have ended."""

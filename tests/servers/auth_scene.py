@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import queue
+import threading
 import time
 from base64 import b64encode
+from contextlib import contextmanager
 
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
@@ -141,6 +143,29 @@ class Scene:
                 if reason:
                     change.set_mailbox(address, reason=reason)
         self.store.renew()
+
+    def workers_have_begun(self):
+        """Wait until no work is left in the queue."""
+        deadline = time.monotonic() + 20
+        while self.pool.depth:
+            assert time.monotonic() < deadline
+
+    @contextmanager
+    def busy_worker(self):
+        """Keep the only worker at work."""
+        gate = threading.Event()
+        work = self.pool.run(gate.wait, 20)
+        self.workers_have_begun()
+        try:
+            yield
+        finally:
+            gate.set()
+            self.clock.wait_until(lambda: work.called)
+
+    def workers_are_done(self):
+        """Wait until the workers have nothing left to do."""
+        last = self.pool.run(str)
+        self.clock.wait_until(lambda: last.called)
 
     def end(self):
         ended = [self.pool.stop(), self.writer.stop()]

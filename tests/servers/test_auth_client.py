@@ -234,9 +234,25 @@ def test_what_was_not_decided_within_the_limit_is_temporary(scene, client):
     client.say(auth(1, password="wrong"))
     scene.clock.advance(8.01)
     assert client.heard() == f"FAIL\t1\tuser={ADAM}\tcode=temp_fail\n"
-    scene.clock.wait()
+    scene.workers_are_done()
     scene.clock.advance(10)
     assert client.heard() == ""
+
+
+def test_a_rush_of_logins_that_heard_try_again_left_its_hashes_to_the_workers(scene, client):
+    """Who came after it waited for the hashes of all who were gone: minutes without a login."""
+    scene.add(BOB, password=hash_password("secret"))
+    with scene.busy_worker():
+        client.say("".join(auth(number, BOB) for number in range(1, 6)))
+        assert scene.pool.depth == 5
+        client.say("CANCEL\t5\n")
+        assert scene.pool.depth == 4
+        scene.clock.advance(8.01)
+        assert client.heard().count("code=temp_fail") == 4
+        assert scene.pool.depth == 0
+    client.say(auth(6, BOB))
+    scene.clock.wait()
+    assert client.heard() == f"OK\t6\tuser={BOB}\n"
 
 
 def test_wrong_passwords_do_not_cost_memory_without_bound(scene, client, monkeypatch):
@@ -269,7 +285,7 @@ def test_requests_beyond_the_bound_are_temporary_and_a_silent_exchange_makes_roo
 def test_a_cancelled_request_is_not_answered(scene, client):
     client.say(auth(1, password="wrong"))
     assert client.say("CANCEL\t1\n") == ""
-    scene.clock.wait()
+    scene.workers_are_done()
     scene.clock.advance(10)
     assert client.heard() == ""
     assert scene.authenticator.waiting == 0
@@ -292,7 +308,7 @@ def test_only_a_client_that_knows_the_word_hears_that_its_cancel_was_taken(scene
 def test_a_client_that_leaves_is_forgotten(scene, client):
     client.say(auth(1, password="wrong"))
     client.leave()
-    scene.clock.wait()
+    scene.workers_are_done()
     scene.clock.advance(10)
     assert scene.authenticator.waiting == 0
     assert scene.clock.getDelayedCalls() == []

@@ -111,9 +111,19 @@ def test_going_before_the_answer_is_no_way_around(scene, login):
     for number in range(LIMIT):
         client = connect(scene.login)
         client.say(f"AUTH\t1\tPLAIN\tservice=imap\trip={HOTEL}\tresp={plain(ADAM, f'guess {number}')}\n")
+        scene.workers_have_begun()
         client.leave()
         scene.clock.wait()
     assert login("secret") == LATER
+
+
+def test_what_no_worker_looked_at_is_no_guess(scene, login):
+    with scene.busy_worker():
+        for number in range(LIMIT):
+            client = connect(scene.login)
+            client.say(f"AUTH\t1\tPLAIN\tservice=imap\trip={HOTEL}\tresp={plain(ADAM, f'guess {number}')}\n")
+            client.leave()
+    assert login("secret") == IN
 
 
 def test_queue_hash_and_grown_delay_stay_within_the_limit(store, store_url, key_file):

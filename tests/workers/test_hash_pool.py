@@ -83,6 +83,27 @@ def test_more_than_the_queue_holds_is_told_at_once(loop, pool, busy):
     assert pool.depth == 0
 
 
+def test_what_waits_can_be_dropped_and_makes_room(loop, pool, busy):
+    gates, running = busy
+    waiting = [pool.run(str) for _ in range(3)]
+    pool.drop(waiting[1])
+    pool.drop(running[0])  # has begun: it is finished
+    with pytest.raises(Stopped):
+        loop.result(waiting[1])
+    assert pool.depth == 2
+    pool.drop(waiting[1])  # it is gone already
+    last = pool.run(str)
+    for gate in gates:
+        gate.open.set()
+    assert [loop.result(done) for done in (*running, waiting[0], waiting[2], last)] == [
+        "through",
+        "through",
+        "",
+        "",
+        "",
+    ]
+
+
 def test_stop_finishes_what_runs_and_drops_what_waits(loop, pool, busy):
     gates, running = busy
     waiting = pool.run(str)
