@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 import pytest
 from container import Image
@@ -13,6 +13,8 @@ KINDS = {**machines(), "container": Image("container", ("mailhooks",))}
 
 # These scenarios are what the image promises, so they run against it from outside, too.
 LAST_OF_THE_MAIN_JOB = "test_11_import"
+
+LOG_SHOWN = 16_000  # characters beside a failure
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -28,6 +30,16 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         if metafunc.module.__name__ <= LAST_OF_THE_MAIN_JOB:
             chosen = (*chosen, "container")
         metafunc.parametrize("machine", chosen, indirect=True, scope="session")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Show beside a failure what the server and its daemons wrote last."""
+    report = yield
+    server = getattr(item, "funcargs", {}).get("server")
+    if report.failed and isinstance(server, Server):
+        report.sections.append(("log of the server", server.log[-LOG_SHOWN:]))
+    return report
 
 
 @pytest.fixture(scope="session")
