@@ -2,8 +2,8 @@
 
 The end (SIGTERM) is what keeps a restart unseen: logins that are under way come first. A Dovecot login process hears OK
 on its auth client socket, and moments later imap collects the user on auth-master; so the client sockets stop
-accepting, what they were asked is answered, and auth-master goes on until every granted login is collected. Then
-everybody else is answered and closed.
+accepting, what they were asked is answered and they are closed, so that nothing more is granted, and auth-master goes
+on until every granted login is collected. Then everybody else is answered and closed.
 """
 
 from __future__ import annotations
@@ -135,14 +135,9 @@ class Service:
     async def stop(self) -> None:
         """End within END_SECONDS, logins that are under way first."""
         deadline = self.reactor.callLater(END_SECONDS, self.abort)
-        clients = [server for server in self.servers if server.hook in AUTH_CLIENTS]
-        self._close([each for each in self.listening if each[0].hook in AUTH_CLIENTS])
-        give_up = self.reactor.seconds() + LOGINS_SECONDS
-        await deferLater(self.reactor, LOOK_SECONDS)  # what was asked before the signal is read before we look
-        while (self.pending or any(server.pending for server in clients)) and self.reactor.seconds() < give_up:
-            await deferLater(self.reactor, LOOK_SECONDS)
+        await self._end_logins([server for server in self.servers if server.hook in AUTH_CLIENTS])
         self._close(self.listening)
-        await deferLater(self.reactor, LOOK_SECONDS)  # who was let in a moment ago is heard before the idle are closed
+        await deferLater(self.reactor, LOOK_SECONDS)  # as with logins
         if self.web is not None:
             self.web.abort()
         await gatherResults([server.drain() for server in self.servers])
@@ -159,6 +154,18 @@ class Service:
         self.renewal.stop()
         if deadline.active():
             deadline.cancel()
+
+    async def _end_logins(self, clients: Collection[Server]) -> None:
+        """Let nobody new log in, answer who is about to, and wait until the granted logins are collected."""
+        self._close([each for each in self.listening if each[0].hook in AUTH_CLIENTS])
+        give_up = self.reactor.seconds() + LOGINS_SECONDS
+        await deferLater(self.reactor, LOOK_SECONDS)  # who was let in a moment ago is heard before the idle are closed
+        for server in clients:
+            server.drain()
+        while (self.pending or any(server.connections for server in clients)) and self.reactor.seconds() < give_up:
+            await deferLater(self.reactor, LOOK_SECONDS)
+        for server in clients:
+            server.give_up()
 
     def abort(self) -> None:
         """Cut off every connection."""

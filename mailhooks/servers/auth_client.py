@@ -99,13 +99,32 @@ class AuthClientConnection(Connection):
             if under_way.check is not None:
                 under_way.check.cancel()
         self._under_way.clear()
-        if self._name is not None:
+        let_go = self.server.draining and self.closing_since is not None  # by us: what was granted will be collected
+        if self._name is not None and not let_go:
             self.server.pending_logins.drop_connection(self._name)
+
+    @property
+    def busy(self) -> bool:
+        """Whether a login is under way, also while it is the client's turn."""
+        return bool(self._under_way)
+
+    def give_up(self) -> None:
+        """Answer "try again" to what is under way, and end."""
+        replies = []
+        for under_way in list(self._under_way.values()):
+            if under_way.check is not None:
+                under_way.check.cancel()
+            replies.append(self._unanswered(under_way.request, ""))
+        self._under_way.clear()
+        self.send(b"".join(replies))
+        self.close()
 
     def dataReceived(self, data: bytes) -> None:
         """Grant at once what is one whole line and plainly right; all else goes the general way, from its beginning."""
         if self.half_since is None and not self.closing and self._name is not None and (reply := self._quick(data)):
             self.transport.write(reply)
+            if self.server.draining:
+                self.close_if_drained()
         else:
             super().dataReceived(data)
 

@@ -59,7 +59,7 @@ class Connection(Protocol):
         self.closing = False  # nothing more is read or answered
         self.half_since: float | None = None  # when the request began that is not whole yet
         self.stalled_since: float | None = None  # since when the peer does not take our replies
-        self.closing_since = 0.0
+        self.closing_since: float | None = None  # since when we end it
         self._progress = False  # a request was completed in this read
 
     # What a protocol says
@@ -124,13 +124,36 @@ class Connection(Protocol):
         self.send(reply)
         if self.pending == self.max_pending // 2 and self.stalled_since is None:
             self._read(True)
-        if not self.pending and self.server.draining:
-            self.close()
+        self.close_if_drained()
 
     def send(self, data: bytes) -> None:
         """Write unless the connection is ending."""
         if data and not self.closing and self.transport is not None:
             self.transport.write(data)
+
+    @property
+    def busy(self) -> bool:
+        """Whether something was asked that is not answered."""
+        return self.pending > 0
+
+    def drain(self) -> None:
+        """End the connection when all is answered; what was asked a moment ago, too.
+
+        Dovecot 2.3 takes a close for a wrong password.
+        """
+        read = getattr(self.transport, "doRead", None)  # our own transports have it, TLS above them does not
+        if read is not None and not self.busy and not self.closing:
+            read()
+        self.close_if_drained()
+
+    def close_if_drained(self) -> None:
+        """End the connection when the server ends and nothing is left to be answered."""
+        if self.server.draining and not self.busy:
+            self.close()
+
+    def give_up(self) -> None:
+        """End the connection although something is not answered; a protocol that has a word for it says it."""
+        self.close()
 
     def refuse(self, kind: str) -> None:
         """End the connection because of wrong input, with the error reply of the protocol; counted by ``kind``."""
@@ -197,6 +220,7 @@ class Connection(Protocol):
             self.half_since = None
         elif self.half_since is None or self._progress:
             self.half_since = self.server.clock.seconds()
+        self.close_if_drained()
 
     def connectionLost(self, reason: Failure | None = None) -> None:  # noqa: ARG002 - Twisted gives it
         """Leave the server's books."""
@@ -308,9 +332,13 @@ class Server(Factory):
             return done
         self._drained.append(done)
         for connection in list(self.connections):
-            if not connection.pending:
-                connection.close()
+            connection.drain()
         return done
+
+    def give_up(self) -> None:
+        """End all connections; whoever still waits hears "try again" where the protocol has that."""
+        for connection in list(self.connections):
+            connection.give_up()
 
     def abort(self) -> None:
         """End all connections now."""
@@ -322,7 +350,7 @@ class Server(Factory):
         now = self.clock.seconds()
         for connection in list(self.connections):
             if connection.closing:
-                if now - connection.closing_since >= CLOSING_SECONDS:
+                if connection.closing_since is not None and now - connection.closing_since >= CLOSING_SECONDS:
                     connection.abort()
             elif connection.stalled_since is not None and now - connection.stalled_since >= STALLED_SECONDS:
                 self.counters.protocol_errors["stalled"] += 1

@@ -335,6 +335,60 @@ def test_cancel_and_the_end_of_the_connection_drop_granted_logins(scene, client)
     assert len(scene.pending) == 0
 
 
+# The end
+
+
+def test_an_exchange_under_way_is_brought_to_its_end_when_the_server_ends(scene, client):
+    client.say("AUTH\t1\tLOGIN\tservice=imap\n")
+    scene.login.drain()
+    assert not client.closed
+    client.say(f"CONT\t1\t{b64(ADAM)}\n")
+    assert client.say(f"CONT\t1\t{b64('secret')}\n") == f"OK\t1\tuser={ADAM}\n"
+    assert client.closed
+
+
+def test_a_quick_login_behind_another_one_ends_with_it(scene, client):
+    client.say("AUTH\t1\tLOGIN\tservice=imap\n")
+    scene.login.drain()
+    assert client.say(auth(2)) == f"OK\t2\tuser={ADAM}\n"
+    assert not client.closed
+    client.say("CANCEL\t1\n")
+    assert client.closed
+
+
+def test_a_login_that_was_granted_before_the_end_is_collected_though_its_connection_is_closed(scene, client):
+    client.say(auth(1))
+    scene.login.drain()
+    assert client.closed
+    client.leave()
+    assert len(scene.pending) == 1
+
+
+def test_a_client_that_leaves_by_itself_while_the_server_ends_takes_its_logins_along(scene, client):
+    client.say(auth(1) + "AUTH\t2\tLOGIN\tservice=imap\n")
+    scene.login.drain()
+    client.leave()
+    assert len(scene.pending) == 0
+
+
+def test_who_is_not_answered_when_the_time_is_over_hears_try_again(scene, client):
+    scene.add(BOB, password=hash_password("secret"))
+    postfix = Client(scene.postfix)
+    postfix.say(HELLO)
+    postfix.heard()
+    with scene.busy_worker():
+        client.say("AUTH\t1\tLOGIN\tservice=imap\n" + auth(2, BOB))
+        postfix.say(auth(1, BOB, service="smtp"))
+        for server in (scene.login, scene.postfix):
+            server.drain()
+            server.give_up()
+        assert client.heard() == "FAIL\t1\tcode=temp_fail\nFAIL\t2\tcode=temp_fail\n"
+        assert postfix.heard() == ""
+    assert client.closed
+    assert postfix.closed
+    assert scene.authenticator.waiting == 0
+
+
 # Wrong input
 
 

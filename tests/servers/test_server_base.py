@@ -286,6 +286,26 @@ def test_draining_closes_the_idle_now_and_the_busy_when_they_are_answered(server
     assert done.called
 
 
+class LateTransport(Transport):
+    """Has something to be read when it is asked, as a socket may."""
+
+    def doRead(self):  # noqa: N802 - Twisted's name
+        self.protocol.dataReceived(self.unread)
+
+
+@pytest.mark.parametrize(("unread", "answered", "ended"), [(b"one\n", b"one\n", True), (b"later\n", b"", False)])
+def test_what_was_asked_a_moment_before_the_end_is_answered(server, unread, answered, ended):
+    """Dovecot 2.3 took the close for a wrong password."""
+    protocol = server.buildProtocol(None)
+    transport = LateTransport()
+    transport.protocol, transport.unread = protocol, unread
+    protocol.makeConnection(transport)
+    transport.clear()
+    server.drain()
+    assert transport.value() == answered
+    assert transport.disconnecting is ended
+
+
 def test_nobody_is_let_in_while_draining(server):
     assert server.drain().called
     assert server.buildProtocol(None) is None
