@@ -103,11 +103,10 @@ def settle(store: Store, address: str, delimiter: str) -> Resolution:
     return resolve(store, found.source, delimiter) if found.step is Step.ALIAS_DOMAIN else found
 
 
-def leaves(store: Store, address: str, delimiter: str, *, above: frozenset[str] = frozenset()) -> Iterator[Leaf]:
+def leaves(store: Store, address: str, delimiter: str) -> Iterator[Leaf]:
     """Follow every alias to its ends, each address once, as Postfix expands them: an identity is the mailbox itself.
 
-    An alias of which nobody is left is known to no table; a mailbox of the same address gets its mail then. ``above``
-    holds the aliases of which that is being found out.
+    An alias of which nobody is left is known to no table; a mailbox of the same address gets its mail then.
     """
     waiting = [address]
     seen = {address}
@@ -116,7 +115,7 @@ def leaves(store: Store, address: str, delimiter: str, *, above: frozenset[str] 
         found = resolve(store, at, delimiter)
         if not found.targets:
             yield Leaf(at, store.standing(found.mailbox) if found.mailbox else None, found is OUTSIDE)
-        elif (account := _below(store, at, found, delimiter, above)) is not None:
+        elif (account := _below(store, at, found, delimiter)) is not None:
             yield Leaf(at, account)
             continue
         for target in reversed(found.targets):
@@ -127,15 +126,42 @@ def leaves(store: Store, address: str, delimiter: str, *, above: frozenset[str] 
                 waiting.append(target)
 
 
-def _below(store: Store, address: str, found: Resolution, delimiter: str, above: frozenset[str]) -> Standing | None:
+def _below(store: Store, address: str, found: Resolution, delimiter: str) -> Standing | None:
     """Return the account of the same address as an alias that leads to nobody."""
-    if found.step not in (Step.EXACT, Step.WITHOUT_EXTENSION) or address in found.targets or address in above:
+    if address in found.targets or not _has_row(found):
         return None
     account = own_account(store, address, delimiter)
-    if account is None:
+    if account is None or _lead_to_somebody(store, address, found.targets, delimiter):
         return None
-    ends = (leaf for target in found.targets for leaf in leaves(store, target, delimiter, above=above | {address}))
-    return None if any(leaf.outside or leaf.account is not None for leaf in ends) else account
+    return account
+
+
+def _lead_to_somebody(store: Store, source: str, targets: tuple[str, ...], delimiter: str) -> bool:
+    """Tell whether the targets of an alias lead to anybody but the account below it.
+
+    Each address is looked at once: to ask ``leaves`` of each target took twice as long with every alias of a chain.
+    """
+    waiting = list(targets)
+    seen = {source, *targets}
+    while waiting:
+        at = waiting.pop()
+        found = resolve(store, at, delimiter)
+        if found is OUTSIDE or found.mailbox:
+            return True
+        if not found.targets:
+            continue
+        # It leads to somebody, or to the account of its own name.
+        if _has_row(found) and own_account(store, at, delimiter) is not None:
+            return True
+        for target in found.targets:
+            if target not in seen and len(seen) <= MAX_BEHIND:
+                seen.add(target)
+                waiting.append(target)
+    return False
+
+
+def _has_row(found: Resolution) -> bool:
+    return found.step in (Step.EXACT, Step.WITHOUT_EXTENSION)
 
 
 def mailboxes_behind(store: Store, address: str, delimiter: str) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from contextlib import closing
 
 import pytest
 
-from mailhooks import recipients
+from mailhooks import recipients, tables
 from mailhooks.recipients import Fate, Step
 from mailhooks.store import Store
 from mailhooks.store.model import State
@@ -164,3 +164,30 @@ def test_what_the_store_would_refuse_still_ends(filled, tmp_path):
     assert recipients.mailboxes_behind(filled, "one@e.example", "+") == ()
     assert recipients.fate(filled, "one@e.example", "+") is Fate.DEAD
     assert len(list(recipients.leaves(filled, "big@e.example", "+"))) == recipients.MAX_BEHIND
+
+
+class Counted:
+    """A store that may be asked so often only."""
+
+    def __init__(self, store, most):
+        self._store, self._left = store, most
+
+    def __getattr__(self, name):
+        self._left -= 1
+        assert self._left > 0, "the store is asked too often"
+        return getattr(self._store, name)
+
+
+def test_a_chain_of_forwards_took_twice_as_long_with_each_link(store):
+    """20 accounts that forwarded one to the next without a copy kept everybody waiting for half a minute."""
+    links = 60
+    with store.change("test") as change:
+        change.add_domain("example1.com")
+        for number in range(links + 1):
+            change.add_mailbox(f"u{number}@example1.com")
+        for number in range(links):
+            change.add_alias(f"u{number}@example1.com", [f"u{number + 1}@example1.com"])
+    store.renew()
+    counted = Counted(store, 100 * links)
+    assert tables.virtual_alias_maps(counted, "u0@example1.com", "+") == "u1@example1.com"
+    assert recipients.mailboxes_behind(counted, "u0@example1.com", "+") == (f"u{links}@example1.com",)
