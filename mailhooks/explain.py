@@ -5,7 +5,9 @@ first objection is what the SMTP client hears; rules behind it are still listed,
 is the command line's work.
 
 What it does not do
-    It speaks for the accounts only: other restrictions that an admin put into main.cf are not known here.
+    It speaks for the accounts only: other restrictions that an admin put into main.cf are not known here, nor what the
+    daemon alone remembers: mail under way (rule ``quota``), sessions and networks (``flood``, ``breaker``), the app
+    password that a client used.
 """
 
 from __future__ import annotations
@@ -67,8 +69,11 @@ def rcpt(
     sender: str | None = None,
     login: str = "",
     size: int = 0,
+    client: str = "",
 ) -> Explanation:
     """Explain RCPT TO; with a ``login`` as on submission, without one as on port 25. Raises ``Unavailable``.
+
+    ``client`` is the IP address of the SMTP client, which limits of networks look at.
 
     ``sender`` is the login's own address unless said otherwise, from outside the null sender.
     """
@@ -84,7 +89,7 @@ def rcpt(
         replies.append(f"554 5.7.1 <{recipient}>: Relay access denied")
     sender = login if sender is None else sender
     context = "submission" if login else "smtp"
-    request = _request("RCPT", context, sender=sender, recipient=recipient, login=login, size=size)
+    request = _request("RCPT", context, sender=sender, recipient=recipient, login=login, size=size, client=client)
     verdicts = policy.trace(request, store, now)
     replies += _refusals(verdicts, f"<{recipient}>: Recipient address rejected")
     if not outside:
@@ -96,7 +101,9 @@ def rcpt(
     return Explanation((*steps, *map(_rule, verdicts)), next(iter(replies), ACCEPTED))
 
 
-def send(store: Store, policy: Policy, login: str, sender: str, now: float, *, delimiter: str) -> Explanation:
+def send(
+    store: Store, policy: Policy, login: str, sender: str, now: float, *, delimiter: str, client: str = ""
+) -> Explanation:
     """Explain MAIL FROM on submission after a login. Raises ``Unavailable``."""
     name, address = fold(login), fold(sender)
     account = store.mailbox(name) if name is not None else None
@@ -112,8 +119,8 @@ def send(store: Store, policy: Policy, login: str, sender: str, now: float, *, d
     else:
         steps.append(Step("sender", f"{sender!r} is no address"))
     if account is not None:
-        steps += _limits(store, account.address)
-    verdicts = policy.trace(_request("MAIL", "submission", sender=sender, login=login), store, now)
+        steps += _limits(store, account.address, client)
+    verdicts = policy.trace(_request("MAIL", "submission", sender=sender, login=login, client=client), store, now)
     replies = _refusals(verdicts, f"<{sender}>: Sender address rejected")
     return Explanation((*steps, *map(_rule, verdicts)), next(replies, "250 2.1.0 Ok"))
 
@@ -124,10 +131,10 @@ _ADDRESS_TABLES = ("virtual_alias_maps", "virtual_mailbox_maps")
 _SENDER_TABLES = ("smtpd_sender_login_maps", "sender_dependent_relayhost_maps")
 
 
-def _limits(store: Store, login: str) -> Iterator[Step]:
-    """Say what is used of the limits that count for a login from anywhere, and whether it is suspended."""
+def _limits(store: Store, login: str, client: str) -> Iterator[Step]:
+    """Say what is used of the limits that count for a login from an address, and whether it is suspended."""
     memory = Memory()
-    for kind, key, some in limits.Limits(memory).applied(store, login, ""):
+    for kind, key, some in limits.Limits(memory).applied(store, login, client):
         counter = memory.counter(store, key)
         for limit in some:
             yield Step(f"limit of the {kind}", f"{counter.used(limit.seconds, memory.time())} used of {limit}")
@@ -172,11 +179,14 @@ def _names(addresses: tuple[str, ...]) -> str:
     return ", ".join(map(display, addresses)) or "nobody"
 
 
-def _request(state: str, context: str, *, sender: str, login: str, recipient: str = "", size: int = 0) -> Request:
+def _request(
+    state: str, context: str, *, sender: str, login: str, recipient: str = "", size: int = 0, client: str = ""
+) -> Request:
     return Request(
         {
             "request": "smtpd_access_policy",
             "protocol_state": state,
+            "client_address": client,
             "sender": sender,
             "recipient": recipient,
             "size": str(size),

@@ -20,6 +20,11 @@ if TYPE_CHECKING:
     from mailhooks.store.model import Service
 
 
+CLIENT = click.option(
+    "--client", metavar="ADDRESS", default="", help="The client's IP address, for limits of networks."
+)
+
+
 @click.group()
 def command() -> None:
     """Why an address is accepted or refused: every step, every rule, and what the SMTP client hears.
@@ -33,14 +38,25 @@ def command() -> None:
 @click.option("--sender", help="The envelope sender; left out: the login's own address, from outside the null sender.")
 @click.option("--login", default="", help="As on submission, after this login.")
 @click.option("--size", type=click.IntRange(0), default=0, help="The size in bytes that the client announces.")
+@CLIENT
 @json_option
 @pass_session
-def rcpt(session: Session, /, address: str, *, sender: str | None, login: str, size: int, as_json: bool) -> None:
+def rcpt(
+    session: Session, /, address: str, *, sender: str | None, login: str, size: int, client: str, as_json: bool
+) -> None:
     """Explain RCPT TO:<ADDRESS>."""
     policy, delimiter = _policy(session.config), session.config.mail.recipient_delimiter
     with session.reading() as store:
         found = explain.rcpt(
-            store, policy, address, time.time(), delimiter=delimiter, sender=sender, login=login, size=size
+            store,
+            policy,
+            address,
+            time.time(),
+            delimiter=delimiter,
+            sender=sender,
+            login=login,
+            size=size,
+            client=client,
         )
     _show(found, as_json=as_json)
 
@@ -48,13 +64,14 @@ def rcpt(session: Session, /, address: str, *, sender: str | None, login: str, s
 @command.command()
 @click.argument("login")
 @click.argument("sender")
+@CLIENT
 @json_option
 @pass_session
-def send(session: Session, login: str, sender: str, as_json: bool) -> None:
+def send(session: Session, login: str, sender: str, client: str, as_json: bool) -> None:
     """Explain MAIL FROM:<SENDER> on submission, after LOGIN has logged in."""
     policy, delimiter = _policy(session.config), session.config.mail.recipient_delimiter
     with session.reading() as store:
-        found = explain.send(store, policy, login, sender, time.time(), delimiter=delimiter)
+        found = explain.send(store, policy, login, sender, time.time(), delimiter=delimiter, client=client)
     _show(found, as_json=as_json)
 
 

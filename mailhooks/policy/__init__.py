@@ -118,9 +118,8 @@ class Policy:
         """Ask the rules of the request's context until one objects."""
         self._facts.forget()
         decision = self._decide(request, store, now)
-        accepted = not decision.rule
         for watch in self._watches:
-            watch(request, store, now, accepted=accepted)
+            watch(request, store, now, decision=decision)
         if self._memory.messages and request.state == "END-OF-MESSAGE":
             self._memory.messages.pop(request.instance, None)
         return decision

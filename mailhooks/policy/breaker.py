@@ -17,6 +17,7 @@ from mailhooks.policy.windows import Counter
 from mailhooks.wire.policy import Reject
 
 if TYPE_CHECKING:
+    from mailhooks.policy import Decision
     from mailhooks.policy.facts import Facts
     from mailhooks.policy.settings import Rule, Settings, Watch
     from mailhooks.store import Store
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 STATES = frozenset({"MAIL", "RCPT", "DATA", "END-OF-MESSAGE"})
 WINDOW = 3600  # seconds that are looked at
 MIN_REFUSED = 20  # a share of fewer is chance: an old address book has some dead entries
+OWN = ("", "limits", "breaker")  # rules whose refusal says nothing about the recipient
+FINAL = 500  # reply codes from here on (RFC 5321 section 4.2.1)
 MAX_NETWORKS = 100  # of one account; more are none the wiser
 
 
@@ -74,13 +77,19 @@ def bind(settings: Settings, facts: Facts) -> Rule:
     return rule
 
 
+def _is_refused(decision: Decision) -> bool:
+    """Tell whether a recipient was refused for good; who has used up a limit is told to wait, and that is enough."""
+    action = decision.action
+    return decision.rule not in OWN and isinstance(action, Reject) and action.code >= FINAL
+
+
 def watch(settings: Settings, facts: Facts) -> Watch:
     """Count what users try, and suspend them."""
     memory: Memory = facts.memory
     shadow = "breaker" in settings.shadow
     seconds = settings.breaker_hours * 3600
 
-    def seen(request: Request, store: Store, now: float, *, accepted: bool) -> None:
+    def seen(request: Request, store: Store, now: float, *, decision: Decision) -> None:
         if not request.sasl_username or request.state != "RCPT":
             return
         login = fold(request.sasl_username)
@@ -89,7 +98,7 @@ def watch(settings: Settings, facts: Facts) -> Watch:
         suspect = memory.suspects.get(login)
         if suspect is None:
             suspect = memory.suspects[login] = Suspect()
-        refused = not accepted or facts.recipient(request, store) is recipients.NOWHERE
+        refused = _is_refused(decision) or facts.recipient(request, store) is recipients.NOWHERE
         client = request.client_address
         suspect.note(refused=refused, where=network(client), now=memory.time())
         verdict = suspect.verdict(settings, memory.time())

@@ -17,6 +17,15 @@ if TYPE_CHECKING:
     from mailhooks.wire.policy import Request
 
 
+def is_routed(address: str) -> bool:
+    """Tell whether an address is another one by way of this host: ``adam@example.com@[192.0.2.1]``.
+
+    Postfix takes the literal of one of its own addresses away and looks the rest up (trivial-rewrite/resolve.c), while
+    the policy hears what was typed: no rule would know the recipient.
+    """
+    return address.endswith("]") and "@" in address.rpartition("@[")[0]
+
+
 class Facts:
     """The memory of one decision; the frame clears it before each, so nothing outlives the store's snapshot.
 
@@ -57,6 +66,8 @@ class Facts:
         address = fold(request.recipient)
         if address is None:
             return recipients.OUTSIDE
+        if address[-1] == "]" and is_routed(address):
+            return recipients.NOWHERE
         self._address = address
         account = store.standing(address)
         if account is not None and not account.is_aliased:  # the first step of the fixed order, in one read

@@ -16,6 +16,7 @@ from mailhooks.policy.windows import Counter
 from mailhooks.wire.policy import Reject
 
 if TYPE_CHECKING:
+    from mailhooks.policy import Decision
     from mailhooks.policy.facts import Facts
     from mailhooks.policy.settings import Rule, Settings, Watch
     from mailhooks.store import Store
@@ -71,7 +72,7 @@ def watch(settings: Settings, facts: Facts) -> Watch:
     memory = facts.memory
     objects = bind(settings, facts)
 
-    def seen(request: Request, store: Store, now: float, *, accepted: bool) -> None:  # noqa: ARG001 - every one alike
+    def seen(request: Request, store: Store, now: float, *, decision: Decision) -> None:  # noqa: ARG001 - every one alike
         if request.sasl_username or request.state != "RCPT":
             return
         if objects(request, store, now) is not None:

@@ -22,6 +22,7 @@ from mailhooks.wire.policy import Reject
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from mailhooks.policy import Decision
     from mailhooks.policy.facts import Facts
     from mailhooks.policy.settings import Rule, Settings, Watch
     from mailhooks.store import Store
@@ -122,8 +123,8 @@ def watch(settings: Settings, facts: Facts) -> Watch:  # noqa: ARG001 - every wa
     memory = facts.memory
     limits = Limits(memory)
 
-    def seen(request: Request, store: Store, now: float, *, accepted: bool) -> None:  # noqa: ARG001 - the same
-        if not request.sasl_username or not accepted or not limits.renew(store):
+    def seen(request: Request, store: Store, now: float, *, decision: Decision) -> None:  # noqa: ARG001 - the same
+        if not request.sasl_username or decision.rule or not limits.renew(store):
             return
         state = request.state
         if state == "RCPT":

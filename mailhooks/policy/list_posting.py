@@ -2,10 +2,10 @@
 
 Who may post: ``anyone``; ``members``: who stands in the list's expansion; ``domain``: senders of the list's domain;
 ``authenticated``: who has logged in here; ``moderators``: who may send as the list (``mailhooks sender allow LOGIN
-LIST``), so that one grant makes a moderator. A moderator may post to every kind of list, from outside too.
+LIST``), so that one grant makes a moderator. A moderator may post to every other kind of list, too, and from outside.
 
 SMTP does not prove a sender that has not logged in: ``members``, ``domain`` and ``moderators`` take the envelope
-sender's word then, as lists do everywhere. Only ``authenticated`` cannot be forged.
+sender's word then, as lists do everywhere. Only ``authenticated`` cannot be forged: there moderators log in as well.
 A list inside another list is reached by those who may post to the outer one.
 """
 
@@ -65,8 +65,8 @@ class _Poster:
         self._sender = fold(request.sender) if request.sender else None
 
     def may_post(self, source: str, posting: Posting) -> bool:
-        if posting is Posting.AUTHENTICATED and self._login is not None:
-            return True
+        if posting is Posting.AUTHENTICATED:
+            return self._login is not None
         if posting is Posting.DOMAIN and self._domain_of(source) in self._domains():
             return True
         names = self._names()

@@ -31,6 +31,7 @@ MAX_SUSPECTS = 10_000  # users who sent in the last hour
 MAX_FLOODS = 20_000  # sessions and client networks that asked for recipients in the last hour
 MAX_CREDENTIALS = 10_000  # logins whose app password is known
 CREDENTIAL_SECONDS = 86_400.0  # a session is not longer than that
+STEP_SECONDS = 1.0  # a clock that differs by less is disciplined, not set
 V4_PREFIX, V6_PREFIX = 24, 64  # what belongs to one client: a small provider's range, one household
 
 
@@ -63,8 +64,10 @@ class Memory:
         wall: Callable[[], float] = time.time,
         steady: Callable[[], float] = lambda: time.clock_gettime(time.CLOCK_BOOTTIME),
     ) -> None:
+        self._wall = wall
         self._steady = steady
         self._began = wall() - steady()
+        self._ahead = 0.0  # seconds by which the clock has been set forward since; negative: back
         self._counters: Bounded[str, Counter] = Bounded(MAX_COUNTERS)
         self._dirty: dict[str, Counter] = {}
         self._saving: dict[str, Counter] = {}
@@ -83,13 +86,18 @@ class Memory:
         """Seconds since the epoch as at the start, and counted on since: setting the clock changes nothing."""
         return self._began + self._steady()
 
+    @property
+    def stored_time(self) -> float:
+        """The same instant as the store has it, which goes by the clock: that is all that the next process knows."""
+        return self.time() + self._ahead
+
     # Counters
 
     def counter(self, store: Store, key: str) -> Counter:
         """What was counted for a key, to look at. Raises Unavailable."""
         counter = self._counters.get(key) or self._dirty.get(key) or self._saving.get(key)
         if counter is None:
-            counter = self._counters[key] = Counter.load(store.send_use(key), self.time())
+            counter = self._counters[key] = Counter.load(store.send_use(key), self.time(), -self._ahead)
         return counter
 
     def count(self, store: Store, key: str, number: int, lengths: tuple[int, ...]) -> None:
@@ -101,12 +109,23 @@ class Memory:
     @property
     def unsaved(self) -> bool:
         """Whether there is something that the store does not know, and no save is under way."""
-        return bool(self._dirty) and not self._saving
+        if self._saving:
+            return False
+        self._follow_the_clock()
+        return bool(self._dirty)
 
     def save(self) -> list[tuple[str, str, float]]:
-        """Begin a save: the rows (key, slices, ends) for the store. ``saved`` ends it."""
+        """Begin a save: the rows (key, slices, ends) for the store, by ``stored_time``. ``saved`` ends it."""
         self._saving, self._dirty = self._dirty, {}
-        return [(key, counter.dump(), counter.ends) for key, counter in self._saving.items()]
+        ahead = self._ahead
+        return [(key, counter.dump(ahead), counter.ends + ahead) for key, counter in self._saving.items()]
+
+    def _follow_the_clock(self) -> None:
+        """Save everything again when the clock was set, so that a restart does not take it for older or newer."""
+        ahead = self._wall() - self.time()
+        if abs(ahead - self._ahead) >= STEP_SECONDS:
+            self._ahead = ahead
+            self._dirty = {**self._counters, **self._dirty}
 
     def saved(self, *, done: bool) -> None:
         """End a save; one that failed is made up for by the next."""

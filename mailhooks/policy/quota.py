@@ -2,22 +2,25 @@
 
 Usage is what Dovecot last told (quota_clone), and on top of it what was accepted and is still under way. The size is
 what the client announced with SIZE=, at the end of the message its real size; there a message is refused only when all
-its recipients are full. Mail for an alias is refused only when it would fit nowhere: one mailbox with room, or one
+its recipients are full. What only mail under way leaves no room for is put off (452) whatever the setting: that mail
+may yet go elsewhere. Mail for an alias is refused only when it would fit nowhere: one mailbox with room, or one
 address outside, is enough. Mailboxes that do not receive do not count.
 """
 
 from __future__ import annotations
 
+from enum import IntEnum
 from itertools import islice
 from typing import TYPE_CHECKING
 
 from mailhooks.wire.policy import Reject
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
+    from mailhooks.policy import Decision
     from mailhooks.policy.facts import Facts
-    from mailhooks.policy.memory import Memory
+    from mailhooks.policy.memory import Memory, Message
     from mailhooks.policy.settings import Rule, Settings, Watch
     from mailhooks.recipients import Leaf
     from mailhooks.store import Store
@@ -28,49 +31,57 @@ STATES = frozenset({"RCPT", "END-OF-MESSAGE"})
 MAX_RESERVED = 50  # mailboxes of one recipient for which room is held: a larger list is not walked to its end
 
 
+class Fullness(IntEnum):
+    """How full a mailbox is for one message."""
+
+    ROOM = 0
+    TAKEN = 1  # it has room, and mail that is under way needs it: the one refusal that is always temporary
+    FULL = 2
+
+
 def bind(settings: Settings, facts: Facts) -> Rule:
     """Bind the reply code and the texts."""
-    cure = "try again later" if settings.quota_code == 452 else "tell the recipient by other means"  # noqa: PLR2004 - SMTP
-    dsn = f"{settings.quota_code // 100}.2.2"
-    one = Reject(settings.quota_code, dsn, settings.text("full", cure=cure))
-    several = Reject(settings.quota_code, dsn, settings.text("all_full", cure=cure))
+    one, several = _refusals(settings, "full"), _refusals(settings, "all_full")
     memory = facts.memory
 
-    def full(account: Standing, size: int) -> bool:
+    def fullness(account: Standing, size: int) -> Fullness:
         if account.quota is None:
-            return False
-        return account.is_full(max(size, 1) + memory.reservations.reserved(account, memory.time()))
+            return Fullness.ROOM
+        if account.is_full(max(size, 1)):
+            return Fullness.FULL
+        reserved = memory.reservations.reserved(account, memory.time())
+        return Fullness.TAKEN if reserved and account.is_full(max(size, 1) + reserved) else Fullness.ROOM
 
     def rule(request: Request, store: Store, now: float) -> Action | None:  # noqa: ARG001 - every rule is called alike
         if request.state not in STATES:
             return None
         account = facts.account(request, store)
         if account is not None:
-            return one if full(account, request.size) else None
+            return one[fullness(account, request.size)]
         if not request.recipient:
-            return several if _all_are(full, request, store) else None
+            return several[_of_message(fullness, memory.message(request.instance), request, store)]
         if not facts.recipient(request, store).targets:
             return None
-        return several if _all_full(full, facts.leaves(request, store), request.size) else None
-
-    def _all_are(full: Callable[[Standing, int], bool], request: Request, store: Store) -> bool:
-        """Tell whether all recipients of a message have a quota, and all of them are full."""
-        message = memory.message(request.instance)
-        if message is None or not message.mailboxes or message.limited < request.recipient_count:
-            return False
-        accounts = (store.standing(address) for address in message.mailboxes)
-        return all(account is not None and full(account, request.size) for account in accounts)
+        return several[_of_alias(fullness, facts.leaves(request, store), request.size)]
 
     return rule
+
+
+def _refusals(settings: Settings, text: str) -> Mapping[Fullness, Action | None]:
+    """What is said to each fullness: a mailbox that waits for mail under way may have room again in a moment."""
+    later = settings.text(text, cure="try again later")
+    final = settings.text(text, cure="tell the recipient by other means")
+    full = Reject(552, "5.2.2", final) if settings.quota_code == 552 else Reject(452, "4.2.2", later)  # noqa: PLR2004 - SMTP
+    return {Fullness.ROOM: None, Fullness.TAKEN: Reject(452, "4.2.2", later), Fullness.FULL: full}
 
 
 def watch(settings: Settings, facts: Facts) -> Watch:  # noqa: ARG001 - every watcher is bound alike
     """Remember the mailboxes of a message, and hold room in them when it was accepted."""
     memory = facts.memory
 
-    def seen(request: Request, store: Store, now: float, *, accepted: bool) -> None:  # noqa: ARG001 - every one alike
+    def seen(request: Request, store: Store, now: float, *, decision: Decision) -> None:  # noqa: ARG001 - every one alike
         state = request.state
-        if not accepted or state not in STATES or not request.instance:
+        if decision.rule or state not in STATES or not request.instance:
             return
         if state == "END-OF-MESSAGE":
             _reserve(memory, request, store)
@@ -108,13 +119,26 @@ def _is_limited(account: Standing) -> bool:
     return account.quota is not None and account.state.receives
 
 
-def _all_full(full: Callable[[Standing, int], bool], leaves: Iterable[Leaf], size: int) -> bool:
-    seen = False
+def _of_message(
+    fullness: Callable[[Standing, int], Fullness], message: Message | None, request: Request, store: Store
+) -> Fullness:
+    """Say how full the emptiest mailbox of a message is, when all its recipients have a quota."""
+    if message is None or message.limited < request.recipient_count:
+        return Fullness.ROOM
+    accounts = (store.standing(address) for address in message.mailboxes)
+    found = (Fullness.ROOM if account is None else fullness(account, request.size) for account in accounts)
+    return min(found, default=Fullness.ROOM)
+
+
+def _of_alias(fullness: Callable[[Standing, int], Fullness], leaves: Iterable[Leaf], size: int) -> Fullness:
+    """Say how full the emptiest mailbox behind an alias is."""
+    least: Fullness | None = None
     for leaf in leaves:
         if leaf.outside:
-            return False
+            return Fullness.ROOM
         if leaf.account is not None and leaf.account.state.receives:
-            if not full(leaf.account, size):
-                return False
-            seen = True
-    return seen
+            found = fullness(leaf.account, size)
+            least = found if least is None else min(least, found)
+            if least is Fullness.ROOM:
+                break
+    return Fullness.ROOM if least is None else least

@@ -1,7 +1,8 @@
 """Refuse a recipient whose account does not receive, with the account's reason.
 
 It stands before Postfix's own check of unknown recipients, for which such an account exists. An alias is refused when
-there are accounts behind it and none of them receives, and when it has expired: then no table knows it any more.
+there are accounts behind it and none of them receives, and when it has expired: then no table knows it any more. An
+address by way of this host (``adam@example.com@[192.0.2.1]``) is nobody's: it would get around every other rule.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mailhooks import recipients
+from mailhooks.policy.facts import is_routed
 from mailhooks.store.model import EXPIRED, State
 from mailhooks.wire.policy import Reject
 
@@ -29,6 +31,7 @@ def bind(settings: Settings, facts: Facts) -> Rule:
     """Bind the texts."""
     texts = {state: settings.text(name) for state, name in NAMES.items()}
     nobody, expired = settings.text("nobody"), settings.text("expired")
+    routed = Reject(550, "5.1.3", settings.text("routed"))
 
     def said(account: Standing) -> str:
         return expired if account.reason == EXPIRED else account.reason or texts[account.state]
@@ -40,6 +43,8 @@ def bind(settings: Settings, facts: Facts) -> Rule:
         if account is not None:
             return None if account.state.receives else _refusal(said(account))
         found = facts.recipient(request, store)
+        if found is recipients.NOWHERE and is_routed(request.recipient):
+            return routed
         if found.step is recipients.Step.EXPIRED:
             return _refusal(expired)
         if not found.targets:

@@ -28,6 +28,7 @@ CHANGED_SHARE = 20  # delivered mail may be a 20th smaller than it came: line en
 class _Held:
     storage: int  # what the mailbox held when this was last looked at
     total: int = 0
+    came: int = 0  # bytes by which it grew, and which no mail was taken away for
     mails: deque[tuple[float, int]] = field(default_factory=deque)  # when accepted, bytes
 
 
@@ -61,17 +62,19 @@ class Reservations:
                 self._held.move_to_end(address)
 
     def _settle(self, held: _Held, grown: int, oldest: float) -> None:
-        """Take away what is too old, and the mails that fit into what the mailbox grew by: each comes whole."""
-        left: deque[tuple[float, int]] = deque()
-        for at, size in held.mails:
-            if at <= oldest:
-                held.total -= size
-            elif 0 < size <= grown + max(grown, 0) // CHANGED_SHARE:
-                held.total -= size
-                grown -= size
-            else:
-                left.append((at, size))
-        held.mails = left
+        """Take away what is too old, and the mails that the mailbox grew by.
+
+        Each comes whole, and in any order: the largest that fits is the likeliest. Should it be another one, what is
+        over is kept for the next, so that nothing stays when all has come.
+        """
+        left = [mail for mail in held.mails if mail[0] > oldest]
+        held.came += max(grown, 0)
+        for mail in sorted(left, key=lambda mail: mail[1], reverse=True):
+            if mail[1] <= held.came + held.came // CHANGED_SHARE:
+                left.remove(mail)
+                held.came = max(0, held.came - mail[1])
+        held.mails = deque(left)
+        held.total = sum(size for _, size in left)
 
     def reserve(self, account: Standing, size: int, now: float) -> None:
         """Hold bytes for a mail that was just accepted."""

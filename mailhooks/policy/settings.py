@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 from mailhooks.policy.texts import TEXTS, fill
 
 if TYPE_CHECKING:
+    from mailhooks.policy import Decision
     from mailhooks.policy.facts import Facts
     from mailhooks.store import Store
     from mailhooks.wire.policy import Action, Request
@@ -21,9 +22,9 @@ Bind = Callable[["Settings", "Facts"], Rule]
 
 
 class Watch(Protocol):
-    """What a rule that counts does after each decision; ``accepted`` tells that no rule enforced an objection."""
+    """What a rule that counts does after each decision."""
 
-    def __call__(self, request: Request, store: Store, now: float, *, accepted: bool) -> None:
+    def __call__(self, request: Request, store: Store, now: float, *, decision: Decision) -> None:
         """Remember what must be. Raises ``Unavailable``."""
 
 

@@ -20,6 +20,7 @@ TEXTS: Mapping[str, str] = {
     "send_only": "this address only sends mail: nobody reads what is sent to it",
     "closed": "this account is closed",
     "expired": "this address has expired",
+    "routed": "write the address alone, without a host in brackets behind it",
     "nobody": "nobody behind this address receives mail any more",
     # list_posting
     "list_members": "only members of this list may post to it",

@@ -9,6 +9,7 @@ Time is seconds since the epoch that never go back (``Memory.time``).
 
 from __future__ import annotations
 
+from math import ceil
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -28,19 +29,26 @@ class Counter:
         self._slices: dict[int, dict[int, int]] = {}  # length of the window -> slice -> count; slices in their order
 
     @classmethod
-    def load(cls, text: str, now: float) -> Counter:
-        """Read what ``dump`` wrote; slices that lie ahead, since the clock was set back, become the present one."""
+    def load(cls, text: str, now: float, later: float = 0.0) -> Counter:
+        """Read what ``dump`` wrote, as if it had been ``later`` seconds later.
+
+        Slices that lie ahead, since the clock was set back, become the present one.
+        """
         counter = cls()
         for word in text.split():
             seconds, at, number = map(int, word.split(":"))
             slices = counter._slices.setdefault(seconds, {})
-            at = min(at, _slice(now, seconds))
+            at = min(at + _slices(later, seconds), _slice(now, seconds))
             slices[at] = slices.get(at, 0) + number
         return counter
 
-    def dump(self) -> str:
-        """Write everything as ``seconds:slice:number``, joined by spaces."""
-        return " ".join(f"{a}:{b}:{number}" for a, slices in self._slices.items() for b, number in slices.items())
+    def dump(self, later: float = 0.0) -> str:
+        """Write everything as ``seconds:slice:number``, joined by spaces, as if it had been ``later`` seconds later."""
+        return " ".join(
+            f"{seconds}:{at + _slices(later, seconds)}:{number}"
+            for seconds, slices in self._slices.items()
+            for at, number in slices.items()
+        )
 
     @property
     def ends(self) -> float:
@@ -87,3 +95,8 @@ class Counter:
 
 def _slice(now: float, seconds: int) -> int:
     return int(now * SLICES // seconds)
+
+
+def _slices(later: float, seconds: int) -> int:
+    """How many slices later; the one begun counts, for what was counted must not leave its window too early."""
+    return ceil(later * SLICES / seconds)

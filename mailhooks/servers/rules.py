@@ -143,7 +143,7 @@ class Rules:
             self._suspend(trip)
         if not self.memory.unsaved:
             return succeed(None)
-        rows, now = self.memory.save(), self.memory.time()
+        rows, now = self.memory.save(), self.memory.stored_time
 
         def write(batch: Batch) -> None:
             batch.save_send_use(rows, now)

@@ -10,6 +10,7 @@ from policy_scene import NOW, make_request
 from mailhooks.policy import Memory, Policy, Settings
 from mailhooks.policy.bounded import Bounded
 from mailhooks.policy.memory import MAX_FLOODS, network
+from mailhooks.store.sending import parse_limits
 
 CLIENT = "192.0.2.1"
 
@@ -171,3 +172,24 @@ def test_a_bounded_dict_forgets_the_oldest():
 )
 def test_the_network_of_a_client(client, expected):
     assert network(client) == expected
+
+
+def test_who_ran_into_a_limit_was_taken_for_a_thief(filled):
+    """A mail program that tried again and again at its limit had the account suspended."""
+    with filled.change("test") as change:
+        change.set_send_limit("adam@e.example", parse_limits("1/1h"))
+    filled.renew()
+    here = Scene(filled, breaker_refused=0.5)
+    here.policy = Policy(
+        Settings((), ("limits", "breaker"), (), breaker_refused=0.5, limit_action="refuse"), here.memory
+    )
+    here.memory.count(filled, "user adam@e.example", 1, (3600,))
+    assert {here.rcpt() for _ in range(30)} == {550}
+    assert not here.memory.unwritten
+
+
+def test_recipients_by_way_of_this_host_are_unknown_ones(scene):
+    """A network could ask for any number of them."""
+    here = scene(flood_session=3)
+    asked = [here.rcpt(f"x{number}@e.example@[127.0.0.1]", login="") for number in range(5)]
+    assert asked == [250] * 3 + [421] * 2

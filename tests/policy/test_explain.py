@@ -6,8 +6,10 @@ import pytest
 from policy_scene import NOW, make_request, set_usage
 
 from mailhooks import explain, tables
-from mailhooks.policy import Policy, Settings
+from mailhooks.policy import Memory, Policy, Settings
+from mailhooks.policy.windows import Counter
 from mailhooks.store import Store, Unavailable
+from mailhooks.store.sending import parse_limits
 from mailhooks.wire.policy import Reject
 
 POLICY = Settings()
@@ -114,3 +116,20 @@ def test_explain_agrees_with_the_servers(filled, recipient):
 def test_an_outage_passes_through(tmp_path):
     with pytest.raises(Unavailable):
         rcpt(Store(f"sqlite:///{tmp_path}/missing.db"), "adam@e.example")
+
+
+def test_the_limit_of_a_network_is_explained_for_a_client_in_it(filled):
+    """Without the client nothing was said of the limit that refused."""
+    with filled.change("test") as change:
+        change.set_send_limit("network", parse_limits("1/1h"))
+    with filled.batch() as batch:
+        counter = Counter()
+        counter.add(1, (3600,), NOW)
+        batch.save_send_use([("network 192.0.2.0/24", counter.dump(), counter.ends)], NOW)
+    filled.renew()
+    policy = Policy(Settings(), Memory(lambda: NOW, lambda: NOW))
+    given = {"delimiter": "+", "login": "bob@e.example"}
+    assert explain.rcpt(filled, policy, "x@outside.example", NOW, **given).accepted
+    assert explain.rcpt(filled, policy, "x@outside.example", NOW, **given, client="198.51.100.1").accepted
+    refused = explain.rcpt(filled, policy, "x@outside.example", NOW, **given, client="192.0.2.77")
+    assert refused.reply.startswith("450 4.7.1")

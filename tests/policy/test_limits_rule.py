@@ -32,7 +32,7 @@ class Sending:
     def save(self):
         rows = self.memory.save()
         with self.store.batch() as batch:
-            batch.save_send_use(rows, self.memory.time())
+            batch.save_send_use(rows, self.memory.stored_time)
         self.memory.saved(done=True)
         self.store.renew()
 
@@ -220,6 +220,23 @@ def test_a_clock_set_back_over_a_restart_does_not_lock_anybody_out(sending):
     assert not sending.send()
     sending.passes(HOUR * 1.1)
     assert sending.send()
+
+
+@pytest.mark.parametrize("leap", [2 * HOUR, -2 * HOUR])
+def test_a_clock_set_before_a_restart_gave_the_limit_once_more(sending, leap):
+    """A machine whose clock was hours behind until it heard of a time server: the counts were filed in the past."""
+    sending.limit(default="2/1h")
+    assert sending.send(2)
+    sending.save()
+    sending.clock.wall += leap
+    sending.passes(60)
+    assert sending.memory.unsaved
+    sending.save()
+    assert not sending.memory.unsaved
+    sending.restart()
+    assert not sending.send()
+    sending.passes(HOUR + HOUR // 12)
+    assert sending.send(2)
 
 
 def test_a_failed_save_is_made_up_for(sending):

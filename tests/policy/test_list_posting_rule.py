@@ -29,7 +29,7 @@ ALLOWED = {
     Posting.MEMBERS: MODERATORS | {"member", "member from outside", "outside member", "member by alias"},
     Posting.DOMAIN: LOCAL | {"user with a strange sender"},
     Posting.MODERATORS: MODERATORS,
-    Posting.AUTHENTICATED: LOGGED_IN | MODERATORS,
+    Posting.AUTHENTICATED: LOGGED_IN,
 }
 
 

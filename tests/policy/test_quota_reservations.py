@@ -5,10 +5,13 @@ from __future__ import annotations
 from types import SimpleNamespace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from policy_scene import NOW, make_request, set_usage
 
 from mailhooks.policy import Memory, Policy, Settings
-from mailhooks.policy.reservations import HELD_SECONDS
+from mailhooks.policy.reservations import HELD_SECONDS, Reservations
+from mailhooks.store.model import Standing, State
 
 
 @pytest.fixture
@@ -43,7 +46,11 @@ def mail(filled):
         begun = begin(*recipients, size=size if announced else 0)
         return begun is not None and end(begun, size)
 
-    return SimpleNamespace(begin=begin, end=end, send=send, clock=clock, reservations=memory.reservations)
+    def code(recipient, size):
+        request = make_request(recipient=recipient, instance="x", size=str(size))
+        return policy.decide(request, filled, clock.now).action.code
+
+    return SimpleNamespace(code=code, begin=begin, end=end, send=send, clock=clock, reservations=memory.reservations)
 
 
 ADAM, BOB, FREE = "adam@e.example", "bob@e.example", "free@e.example"
@@ -70,6 +77,42 @@ def test_what_is_delivered_is_not_counted_twice(mail, filled):
     mail.reservations.look(filled, mail.clock.now)  # every second
     set_usage(filled, adam=0)  # read and deleted
     assert mail.send(ADAM, size=1000)
+
+
+def test_mails_delivered_in_another_order_left_one_reserved_for_an_hour(mail, filled):
+    """The large one came first and took the small one's place away."""
+    assert mail.send(ADAM, size=100)
+    assert mail.send(ADAM, size=500)
+    set_usage(filled, adam=500)
+    assert not mail.send(ADAM, size=450)
+    set_usage(filled, adam=600)
+    assert mail.send(ADAM, size=400)
+
+
+@given(
+    sizes=st.lists(st.integers(1, 300), min_size=1, max_size=8),
+    data=st.data(),
+    together=st.lists(st.booleans(), min_size=8),
+)
+def test_whatever_the_order_nothing_stays_reserved_when_all_has_come(sizes, data, together):
+    reservations = Reservations()
+    held = Standing(ADAM, State.ACTIVE, "", 10**6, 0, False)
+    for size in sizes:
+        reservations.reserve(held, size, NOW)
+    assert reservations.reserved(held, NOW) == sum(sizes)
+    storage = 0
+    for number, size in enumerate(data.draw(st.permutations(sizes))):
+        storage += size
+        if not together[number % len(together)]:
+            reservations.reserved(held._replace(storage=storage), NOW)
+    assert reservations.reserved(held._replace(storage=storage), NOW) == 0
+
+
+def test_room_that_mail_under_way_needs_is_refused_for_now_only(mail):
+    """It was 552, for good, though the mail may have gone elsewhere."""
+    assert mail.send("pair@e.example", size=900)
+    assert mail.code(ADAM, 200) == mail.code("pair@e.example", 200) == 452
+    assert mail.code(ADAM, 2000) == 552
 
 
 def test_a_mail_that_shrank_on_its_way_leaves_nothing_behind(mail, filled):

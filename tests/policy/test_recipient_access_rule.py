@@ -40,6 +40,19 @@ def test_others_are_not_its_business(decide, recipient):
     assert decide("recipient_access", recipient=recipient).action == Dunno()
 
 
+@pytest.mark.parametrize(
+    "recipient", ["{}@[127.0.0.1]", "{}@[IPv6:::1]", '"{}"@[127.0.0.1]', "{}@[192.0.2.1]@[127.0.0.1]"]
+)
+@pytest.mark.parametrize("address", ["closed@e.example", "adam@e.example", "x@outside.example"])
+def test_an_address_by_way_of_this_host_got_around_every_rule(decide, recipient, address):
+    refused = render(decide("recipient_access", recipient=recipient.format(address)).action)
+    assert refused == b"action=550 5.1.3 write the address alone, without a host in brackets behind it\n\n"
+
+
+def test_an_address_literal_alone_is_nothing_strange(decide):
+    assert decide("recipient_access", recipient="postmaster@[127.0.0.1]").action == Dunno()
+
+
 def test_vrfy_hears_the_same(decide):
     assert decide("recipient_access", recipient="closed@e.example", protocol_state="VRFY").rule == "recipient_access"
 
