@@ -12,6 +12,7 @@ from binascii import a2b_base64
 
 from mailhooks.passwords import argon
 from mailhooks.passwords.cache import VerifiedCache
+from mailhooks.passwords.failure import NotComputed
 from mailhooks.passwords.schemes import MAX_STORED_CHARACTERS, SALTED, SCHEMES, HashError, check, parse
 
 # As passlib's own limit: longer is no password but an attempt to make hashing dear.
@@ -28,6 +29,7 @@ __all__ = [
     "SCHEMES",
     "UNKNOWN_SCHEME",
     "HashError",
+    "NotComputed",
     "PasswordError",
     "VerifiedCache",
     "check_hash",
@@ -57,7 +59,7 @@ def hash_password(password: str) -> str:
 def verify(stored: str, password: str, *, user: str = "") -> bool:
     """Tell whether ``password`` has the hash ``stored``; ``user`` (local@domain) matters to {DIGEST-MD5} only.
 
-    Never raises: a stored hash that cannot be read matches nothing.
+    A stored hash that cannot be read matches nothing. Raises NotComputed, for which nobody's password is to blame.
     """
     data = _encode(password)
     if not data:

@@ -4,6 +4,9 @@ The standard library's crypt module holds the interpreter lock (and is gone in P
 hashes of passlib: one such check would stall every lookup for its whole duration. ctypes releases the lock around the
 call. libxcrypt serves $1$, $5$, $6$, $2a$/$2b$/$2y$, $y$, $gy$, $7$ and DES; what this machine's libcrypt does not know
 is left to passlib.
+
+yescrypt and scrypt take memory. Where it is lacking, libcrypt says what it says to a setting that it does not
+understand (EINVAL, crypt-yescrypt.c); to a hash of their form that is our own failure, never a wrong password.
 """
 
 from __future__ import annotations
@@ -12,11 +15,19 @@ import ctypes
 import ctypes.util
 import functools
 import hmac
+import re
 import threading
 from collections.abc import Callable
 
+from mailhooks.passwords.failure import NotComputed
+
 # struct crypt_data has 32,768 bytes in libxcrypt and 131,232 in glibc's old libcrypt: the larger one serves both.
 _CRYPT_DATA_BYTES = 131_232
+
+# crypt(5): yescrypt and gost-yescrypt with parameters, salt and digest; scrypt with eleven characters of parameters.
+_TAKES_MEMORY = re.compile(
+    rb"\$(?:g?y\$[./A-Za-z0-9]+\$[./A-Za-z0-9]{0,86}|7\$[./A-Za-z0-9]{11}[^$:\n\0]{0,86})\$[./A-Za-z0-9]{43}"
+)
 
 _CryptR = Callable[[bytes, bytes, object], bytes | None]
 
@@ -57,11 +68,13 @@ def crypt(password: bytes, setting: bytes) -> bytes | None:
 
 
 def verify(password: bytes, stored: bytes) -> bool:
-    """Tell whether ``password`` has the crypt(5) hash ``stored``."""
+    """Tell whether ``password`` has the crypt(5) hash ``stored``. Raises NotComputed."""
     if b"\0" in stored or not stored:
         return False
     made = crypt(password, stored)
     if made is None:
+        if _crypt_r() is not None and _TAKES_MEMORY.fullmatch(stored):
+            raise NotComputed("libcrypt made no hash: it lacks memory, or cannot compute this kind")
         return _verify_with_passlib(password, stored)
     return hmac.compare_digest(made, stored)
 

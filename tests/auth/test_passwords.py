@@ -234,7 +234,7 @@ def test_the_dummy_is_a_sound_hash_that_costs_what_a_new_one_costs():
     assert len(passwords.DUMMY) == len(passwords.hash_password("x"))
 
 
-def test_libsodium_and_passlib_agree(monkeypatch):
+def test_libsodium_and_argon2_cffi_agree(monkeypatch):
     made = argon.make(b"x").encode()
     monkeypatch.setattr(argon, "_LIBSODIUM_MAX_BYTES", 0)
     assert argon.verify(made, b"x")

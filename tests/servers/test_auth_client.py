@@ -5,6 +5,7 @@ import re
 import pytest
 from auth_scene import SPID, Client, Scene, b64, plain
 
+from mailhooks import passwords
 from mailhooks.passwords import hash_password
 from mailhooks.servers import auth_client
 from mailhooks.store import Service, State
@@ -237,6 +238,18 @@ def test_what_was_not_decided_within_the_limit_is_temporary(scene, client):
     scene.workers_are_done()
     scene.clock.advance(10)
     assert client.heard() == ""
+
+
+def test_a_hash_that_found_no_memory_is_temporary_and_not_a_wrong_password(scene, client, monkeypatch):
+    def no_memory(*_, **__):
+        raise passwords.NotComputed
+
+    scene.add(BOB, password=hash_password("secret"))
+    monkeypatch.setattr(passwords, "verify", no_memory)
+    for number, login in enumerate([BOB, "nobody@example1.com"], 1):
+        client.say(auth(number, login))
+        scene.clock.wait()
+        assert client.heard() == f"FAIL\t{number}\tuser={login}\tcode=temp_fail\n"
 
 
 def test_a_rush_of_logins_that_heard_try_again_left_its_hashes_to_the_workers(scene, client):
