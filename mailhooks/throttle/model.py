@@ -3,8 +3,8 @@
 Distinct wrong passwords are counted, never attempts: a phone that repeats an old one for ever has made one guess. They
 are counted at three scopes: an account from a network (the pair), a network at all accounts, an account from all
 networks. At an account a password counts from the moment when its check begins, so that many at once are no way around;
-the count is taken back when the password proves right, or when the check came to no result. At a network, from where
-a whole office may log in at once, it counts when it has proved wrong.
+the count is taken back when the password proves right, or when no check of it that was under way came to a result. At a
+network, from where a whole office may log in at once, it counts when it has proved wrong.
 
 Nobody but the pair itself can lock a pair out that lately logged in: its network scope and its account scope do not
 count for it. An attempt that is refused is not checked and not counted.
@@ -15,7 +15,7 @@ What it does not do: time, the store, answers (``mailhooks.servers``).
 from __future__ import annotations
 
 import hashlib
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -34,6 +34,8 @@ PAIR_SEEN = 16  # guesses remembered of a pair: more than lead to refusal
 ACCOUNT_SEEN = 64
 ROWS_AT_ONCE = 1000  # written to the disk in one go: some milliseconds of the writer's thread
 MAX_NOTES = 5000  # logins that wait to be written down; those beyond it are at their next login
+
+Mark = tuple[Key, bytes]  # a password, and an account, a network or a pair for which it counts
 
 
 class Scope(StrEnum):
@@ -54,13 +56,13 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Guess:
-    """A password whose check has begun, and where it was counted."""
+    """A password whose check has begun, and where it counts."""
 
     account: str
     place: Place
     digest: bytes
-    counted: tuple[Key, ...]
-    blames_network: bool  # a new one, from a network that the account did not log in from
+    marks: tuple[Mark, ...]  # of the narrow pair first
+    blames_network: bool  # from a network that the account did not log in from
     is_attack: bool
 
 
@@ -106,6 +108,8 @@ class Throttle:
         self._pairs = Table(settings.pairs, settings.pair_half_life, self._changed)
         self._networks = Table(settings.networks, settings.network_half_life, self._changed)
         self._accounts = Table(settings.accounts, settings.account_half_life, self._changed)
+        self._under_way: Counter[Mark] = Counter()  # checks of one password at once
+        self._undecided: set[Mark] = set()  # counted for those under way: taken back when all came to no result
 
     @property
     def records(self) -> int:
@@ -154,27 +158,25 @@ class Throttle:
         is_known = self.is_known(account, place, now)
         everywhere = self._accounts.get((account, ""))
         is_attack = not is_known and self._accounts.reaches(everywhere, self.settings.account_guesses, now)
-        counted = [
-            key
-            for key in [(account, network) for network in place.networks]
-            if self._pairs.make(key).see(digest, PAIR_SEEN)
-        ]
-        blames_network = not is_known and not place.is_shared and (account, place.narrow) in counted
-        if not is_known and self._accounts.make((account, "")).see(digest, ACCOUNT_SEEN):
-            counted.append((account, ""))
-        for key in counted:
-            self._table(*key).add(key, 1, now)
+        networks = place.networks if is_known else (*place.networks, "")
+        marks = tuple(((account, network), digest) for network in networks)
+        for mark in marks:
+            self._under_way[mark] += 1
+            if self._count(mark, now):
+                self._undecided.add(mark)
         if is_attack and (narrow := self._pairs.get((account, place.narrow))) is not None:
             narrow.ticket = b""  # it is good for one check
-        return Guess(account, place, digest, tuple(counted), blames_network, is_attack)
+        return Guess(account, place, digest, marks, not is_known and not place.is_shared, is_attack)
 
     def wrong(self, guess: Guess, now: float) -> float:
         """The password was wrong; return by how many times the failure delay is to be held."""
-        if guess.blames_network:
+        if guess.blames_network and guess.marks[0] in self._undecided:
             for key in [("", network) for network in guess.place.networks]:
                 self._networks.make(key).see(guess.digest, PAIR_SEEN)
                 self._networks.add(key, 1, now)
-        pair = (guess.account, guess.place.narrow)
+        self._undecided.difference_update(guess.marks)
+        self._leave(guess)
+        pair, _ = guess.marks[0]
         record = self._pairs.get(pair)
         if record is None:
             return 1.0
@@ -193,7 +195,10 @@ class Throttle:
             return
         account = account[:MAX_ACCOUNT]
         if guess is not None:
-            self.withdraw(guess, now)
+            self._undecided.difference_update(guess.marks)
+            self._leave(guess)
+            for mark in guess.marks:
+                self._take_back(mark, now)
         for network in place.networks:
             self._pairs.drop((account, network))
         key = (account, place.home)
@@ -203,13 +208,36 @@ class Throttle:
             self._noted[key] = self._notes[key] = now
 
     def withdraw(self, guess: Guess, now: float) -> None:
-        """The check came to no result, or the password was right: it was no guess."""
-        for key in guess.counted:
-            table = self._table(*key)
-            record = table.get(key)
-            if record is not None and record.has(guess.digest):
-                record.unsee(guess.digest)
-                table.add(key, -1, now)
+        """The check came to no result: it was no guess, unless another check of the same password says so."""
+        for mark in self._leave(guess):
+            if mark in self._undecided:
+                self._undecided.remove(mark)
+                self._take_back(mark, now)
+
+    def _leave(self, guess: Guess) -> list[Mark]:
+        """Take a check from those under way; return what no other one is under way for."""
+        self._under_way.subtract(guess.marks)
+        last = [mark for mark in guess.marks if self._under_way[mark] <= 0]
+        for mark in last:
+            del self._under_way[mark]
+        return last
+
+    def _count(self, mark: Mark, now: float) -> bool:
+        """Count a password, unless it was counted before."""
+        key, digest = mark
+        table = self._table(*key)
+        is_new = table.make(key).see(digest, PAIR_SEEN if key[1] else ACCOUNT_SEEN)
+        if is_new:
+            table.add(key, 1, now)
+        return is_new
+
+    def _take_back(self, mark: Mark, now: float) -> None:
+        key, digest = mark
+        table = self._table(*key)
+        record = table.get(key)
+        if record is not None and record.has(digest):
+            record.unsee(digest)
+            table.add(key, -1, now)
 
     def is_known(self, account: str, place: Place, now: float) -> bool:
         """Tell whether the account lately logged in from there."""

@@ -149,6 +149,79 @@ def test_a_check_without_a_result_was_no_guess():
         door.throttle.withdraw(guess, door.now)
 
 
+def test_a_guess_sent_twice_counts_though_its_first_copy_is_cancelled():
+    """The first copy was counted, the second was not: who cancelled the first guessed for nothing."""
+    for cancelled in (0, 1):
+        for verified_first in (True, False):
+            door = Door()
+            for number in range(10):
+                copies = [door.throttle.begin(OWNER, HOTEL, f"guess {number}", door.now) for _ in range(2)]
+                ends = [(door.throttle.wrong, copies[1 - cancelled]), (door.throttle.withdraw, copies[cancelled])]
+                for end, copy in ends if verified_first else reversed(ends):
+                    end(copy, door.now)
+            assert door.throttle.ask(OWNER, HOTEL, RIGHT, door.now) is not None
+            assert len(door.throttle._networks.get(("", f"{HOTEL}/32")).seen) == 20
+
+
+def test_of_the_same_guess_from_two_places_the_account_takes_back_none_that_was_verified():
+    door = Door()
+    here, there = (door.throttle.begin(OWNER, address, "guess", door.now) for address in (HOTEL, HOME))
+    door.throttle.wrong(there, door.now)
+    door.throttle.withdraw(here, door.now)
+    assert [table.get(key) is not None for table, key in counted(door)] == [False, True, True]
+
+
+def counted(door):
+    throttle = door.throttle
+    pairs = [(throttle._pairs, (OWNER, f"{address}/32")) for address in (HOTEL, HOME)]
+    return [*pairs, (throttle._accounts, (OWNER, ""))]
+
+
+@given(
+    st.lists(
+        st.one_of(
+            st.tuples(st.integers(0, 2), st.sampled_from([RIGHT, *"abcdefgh"])),  # a check begins
+            st.tuples(st.integers(0, 30), st.booleans()),  # one under way ends, verified or not
+        ),
+        max_size=80,
+    )
+)
+def test_whatever_overlaps_a_password_counts_once_if_any_check_proved_it_wrong(steps):
+    door = Door(Settings(known_seconds=0))  # so that no place is spared
+    throttle, under_way, wrong, forgiven = door.throttle, [], set(), set()
+
+    def end(address, password, guess, verified):
+        if not verified:
+            throttle.withdraw(guess, door.now)
+        elif password == RIGHT:
+            throttle.right(OWNER, address, door.now, guess)
+            forgiven.add(address)
+        else:
+            throttle.wrong(guess, door.now)
+            wrong.add((address, password))
+
+    for which, what in steps:
+        if isinstance(what, str):
+            address = f"10.{which}.0.1"
+            under_way.append((address, what, throttle.begin(OWNER, address, what, door.now)))
+        elif under_way:
+            end(*under_way.pop(which % len(under_way)), what)
+    for check in under_way:
+        end(*check, False)
+    assert not throttle._under_way
+    assert not throttle._undecided
+
+    def guesses(table, *key):
+        record = table.get(key)
+        return 0 if record is None else round(table.guesses(record, door.now), 6)
+
+    assert guesses(throttle._accounts, OWNER, "") == len({password for _, password in wrong})
+    for address in {f"10.{which}.0.1" for which in range(3)} - forgiven:
+        here = len({password for where, password in wrong if where == address})
+        assert guesses(throttle._pairs, OWNER, f"{address}/32") == here
+        assert guesses(throttle._networks, "", f"{address}/32") == here
+
+
 def test_the_delay_grows_with_the_guesses():
     door = Door()
     times = []
