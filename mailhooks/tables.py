@@ -111,6 +111,15 @@ def sender_dependent_relayhost_maps(store: Store, key: str, delimiter: str) -> s
     return None
 
 
+def smtp_tls_policy_maps(store: Store, key: str, _delimiter: str) -> str | None:
+    """Say ``encrypt`` to a next hop that is a relay host: one with credentials, or with the mail of a sender.
+
+    What is rendered for Postfix puts ``[server] relay_tls`` in its place. Servers that mail goes straight to are not
+    found.
+    """
+    return "encrypt" if key.isascii() and store.is_relay(key.lower()) else None
+
+
 TABLES: Mapping[str, Callable[[Store, str, str], str | None]] = {
     table.__name__: table
     for table in (
@@ -121,6 +130,7 @@ TABLES: Mapping[str, Callable[[Store, str, str], str | None]] = {
         smtpd_sender_login_maps,
         smtp_sasl_password_maps,
         sender_dependent_relayhost_maps,
+        smtp_tls_policy_maps,
     )
 }
 

@@ -136,6 +136,10 @@ class Reads(Standings, DictReads):
         found = self._column("SELECT nexthop FROM relay WHERE sender = ? AND sender <> ''", sender)
         return found[0] if found else None
 
+    def is_relay(self, nexthop: str) -> bool:
+        """Whether mail goes by this next hop with credentials of its own, or because of who sends it."""
+        return bool(self._column("SELECT nexthop FROM relay WHERE nexthop = ? LIMIT 1", nexthop))
+
     def relay_credentials(self, nexthop: str, sender: str = "") -> tuple[str, str] | None:
         """Return user name and password for exactly this next hop and sender.
 

@@ -267,6 +267,16 @@ def test_relay_hosts_by_sender(relayed, key, expected):
     assert ask(relayed, "sender_dependent_relayhost_maps", key) == expected
 
 
+@pytest.mark.parametrize("key", ["[A.example.net]:465", "[e.example.net]:465"])
+def test_every_relay_host_is_asked_for_tls(relayed, key):
+    assert ask(relayed, "smtp_tls_policy_maps", key) == "encrypt"
+
+
+@pytest.mark.parametrize("key", ["outside.example", ".e.example", "[a.example.net]", "e.example", "*", ""])
+def test_servers_that_mail_goes_straight_to_have_no_tls_policy(relayed, key):
+    assert ask(relayed, "smtp_tls_policy_maps", key) is None
+
+
 @pytest.mark.parametrize("table", tables.TABLES)
 def test_an_outage_is_never_a_negative_answer(tmp_path, table):
     away = Store(f"sqlite:///{tmp_path}/missing.db")
