@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+import socket
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,11 +20,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, MutableMapping
 
 MAX_SECRET_BYTES = 4096  # of a file with a password or token in it
+MIN_MESSAGE_BYTES = 65_536  # what every server must take (RFC 5321 section 4.5.3.1.7)
 MAX_MESSAGE_BYTES = 2**40  # no mail program makes a larger one, and no number here needs more digits
 MAX_PORT = 65_535
-
-HOSTNAME = re.compile(r"(?=.{1,253}$)[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*")
-NEXTHOP = re.compile(r"(\[[A-Za-z0-9.:-]+\]|[A-Za-z0-9.-]+)(:[A-Za-z0-9-]+)?")  # Postfix's relayhost
 
 # What MAIL_PROTOCOLS can name, and the port of each where the file names none.
 PROTOCOLS = {
@@ -38,6 +37,9 @@ PROTOCOLS = {
 }
 LEVELS = {"debug": "debug", "info": "info", "warn": "warn", "warning": "warn", "error": "error"}
 
+_LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+_HOSTNAME = re.compile(rf"(?=.{{1,253}}$)(?=.*[A-Za-z]){_LABEL}(?:\.{_LABEL})*")  # Postfix takes none without a letter
+_NEXTHOP = re.compile(r"(?:\[(?P<inside>[A-Za-z0-9.:-]+)\]|(?P<bare>[A-Za-z0-9.-]+))(?::(?P<port>[A-Za-z0-9-]+))?")
 _PORT = re.compile(r"\d{1,5}", re.ASCII)
 _SIZE = re.compile(r"(\d{1,13})([KMG]?)B?", re.ASCII | re.IGNORECASE)
 _UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30}
@@ -119,24 +121,61 @@ def _with_protocols(tables: dict[str, Any], named: list[str]) -> dict[str, Any]:
     return {**tables, "server": {**server, "ports": {**ports, **chosen}}}
 
 
-def _hostname(text: str) -> str:
-    if not HOSTNAME.fullmatch(text):
-        raise ValueError("expected a host name such as mail.example.com")
+def hostname(text: str) -> str:
+    """Check the name of a server. Raises ValueError with what was expected."""
+    if not _HOSTNAME.fullmatch(text):
+        raise ValueError(
+            "expected a host name such as mail.example.com: letters, digits and hyphens, at most 63 between two dots"
+        )
     return text
 
 
-def _nexthop(text: str) -> str:
-    if not NEXTHOP.fullmatch(text):
-        raise ValueError("expected [smtp.example.net]:587, as in Postfix's relayhost")
+def nexthop(text: str) -> str:
+    """Check a next hop as Postfix's relayhost spells it. Raises ValueError with what was expected."""
+    found = _NEXTHOP.fullmatch(text)
+    is_host = found is not None and _is_host(found["inside"] or found["bare"], bracketed=bool(found["inside"]))
+    if found is None or not is_host or not _is_port(found["port"] or "25"):
+        raise ValueError(
+            "expected a host with a port that there is, such as [smtp.example.net]:587, as in Postfix's relayhost; an"
+            " IP address stands in brackets"
+        )
     return text
+
+
+def message_size(size: int) -> int:
+    """Check a limit of messages, in bytes. Raises ValueError with what was expected."""
+    if not MIN_MESSAGE_BYTES <= size <= MAX_MESSAGE_BYTES:
+        raise ValueError(
+            f"expected from {MIN_MESSAGE_BYTES} (64K, what every mail server must take) to {MAX_MESSAGE_BYTES} bytes"
+        )
+    return size
+
+
+def _is_host(name: str, *, bracketed: bool) -> bool:
+    if _HOSTNAME.fullmatch(name):
+        return True
+    try:
+        ipaddress.ip_address(re.sub("(?i)^ipv6:", "", name))
+    except ValueError:
+        return False
+    return bracketed
+
+
+def _is_port(text: str) -> bool:
+    """Whether it is a number in range, or a service that this machine knows by name."""
+    if text.isdigit():
+        return _PORT.fullmatch(text) is not None and 0 < int(text) <= MAX_PORT
+    try:
+        return socket.getservbyname(text, "tcp") > 0
+    except OSError:
+        return False
 
 
 def _size(text: str) -> int:
     match = _SIZE.fullmatch(text)
-    size = int(match[1]) * _UNITS[match[2].upper()] if match else 0
-    if not 0 < size <= MAX_MESSAGE_BYTES:
+    if not match:
         raise ValueError("expected a number of bytes, or one with K, M or G, such as 50M")
-    return size
+    return message_size(int(match[1]) * _UNITS[match[2].upper()])
 
 
 def _one_of(words: Mapping[str, str | bool]) -> Callable[[str], str | bool]:
@@ -157,7 +196,7 @@ def _listen(text: str) -> list[str]:
         address = str(ipaddress.ip_address(host.removeprefix("[").removesuffix("]")))
     except ValueError:
         address = ""
-    if not address or not _PORT.fullmatch(port) or not 0 < int(port) <= MAX_PORT:
+    if not address or not port.isdigit() or not _is_port(port):
         raise ValueError("expected ADDRESS:PORT such as 0.0.0.0:9465 or [::]:9465, or off")
     return ["tcp:{}:interface={}".format(int(port), address.replace(":", r"\:"))]
 
@@ -169,8 +208,8 @@ def _path(text: str) -> str:
 
 
 VARIABLES = (
-    Variable("MAIL_HOSTNAME", "server", "hostname", _hostname),
-    Variable("RELAY_HOST", "server", "relayhost", _nexthop),
+    Variable("MAIL_HOSTNAME", "server", "hostname", hostname),
+    Variable("RELAY_HOST", "server", "relayhost", nexthop),
     Variable("MESSAGE_SIZE_LIMIT", "server", "message_size_limit", _size),
     Variable("LOG_FORMAT", "log", "format", _one_of({"text": "text", "json": "json"})),
     Variable("LOG_LEVEL", "log", "level", _one_of(LEVELS)),

@@ -13,19 +13,20 @@ import sys
 from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypeVar
 
-from mailhooks import spamprefs
+from mailhooks import environment, spamprefs
 from mailhooks.config import Config, ConfigError
-from mailhooks.environment import HOSTNAME, MAX_PORT, NEXTHOP
+from mailhooks.environment import MAX_PORT
 from mailhooks.stack import certificate, paths, sockets
 from mailhooks.stack.template import load, render
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from mailhooks.stack.generation import Generation
 
+Checked = TypeVar("Checked", str, int)
 Daemon = Literal["postfix", "dovecot", "spamassassin"]
 DAEMONS: tuple[Daemon, ...] = ("postfix", "dovecot", "spamassassin")
 
@@ -113,9 +114,15 @@ def write(rendered: Iterable[File]) -> bool:
 def hostname(config: Config) -> str:
     """Return the name that Postfix gives itself: the configured one, else the machine's. Raises ConfigError."""
     name = config.server.hostname or socket.gethostname()
-    if not HOSTNAME.fullmatch(name):
-        raise ConfigError(f"server.hostname: {name!r} is no host name (letters, digits, hyphens and dots)")
-    return name if "." in name else f"{name}.localdomain"
+    return _checked("hostname", environment.hostname, name if "." in name else f"{name}.localdomain")
+
+
+def _checked(key: str, check: Callable[[Checked], Checked], value: Checked) -> Checked:
+    """Check a value of [server] as its environment variable is checked. Raises ConfigError."""
+    try:
+        return check(value)
+    except ValueError as error:
+        raise ConfigError(f"server.{key}: {value!r}: {error}") from error
 
 
 def has_ipv6() -> bool:
@@ -131,8 +138,6 @@ def has_ipv6() -> bool:
 def _values(config: Config, generation: Generation, where: paths.Layout, ipv6: bool) -> dict[str, str]:
     server, listen, ports = config.server, config.listen, config.server.ports
     pair = (where.pair, where.pair) if where.pair else certificate.pair(config)
-    if server.relayhost and not NEXTHOP.fullmatch(server.relayhost):
-        raise ConfigError(f"server.relayhost: {server.relayhost!r} is not [host]:port, host:port or a domain")
     postfix_socket = {
         key: sockets.find(getattr(listen, key), key).for_postfix(where.queue)
         for key in ("socketmap", "policy", "postfix_auth")
@@ -166,9 +171,10 @@ def _values(config: Config, generation: Generation, where: paths.Layout, ipv6: b
         "postfix_data": str(where.postfix_data),
         "postfix_user": POSTFIX_USER,
         "setgid_group": POSTFIX_SETGID_GROUP,
-        "message_size_limit": str(server.message_size_limit),
+        "message_size_limit": str(_checked("message_size_limit", environment.message_size, server.message_size_limit)),
         "delimiter": _delimiter(config.mail.recipient_delimiter),
-        "relayhost": server.relayhost,
+        "relayhost": server.relayhost and _checked("relayhost", environment.nexthop, server.relayhost),
+        "relay_tls": server.relay_tls,
         # Without a relay host mail goes straight to its servers, of which not all speak TLS.
         "smtp_tls_security_level": server.relay_tls if server.relayhost else "may",
         "certificate": str(pair[0]),
@@ -197,6 +203,8 @@ def _words(config: Config, generation: Generation) -> set[str]:
     ports = config.server.ports
     words = {generation.dovecot, *generation.guards}
     words |= {key for key in ("smtp", "submission", "submissions") if getattr(ports, key)}
+    if ports.submission or ports.submissions:
+        words.add("logins")
     if config.server.spam_filter:
         words.add("spam")
     words |= {key for key in DICT_SWITCHES if getattr(config.server, key)}

@@ -117,6 +117,28 @@ def test_a_relay_password_needs_tls_unless_the_admin_says_otherwise():
     assert (main["smtp_tls_security_level"], main["smtp_sasl_security_options"]) == ("may", "noanonymous")
 
 
+def test_a_senders_relay_without_a_default_one_is_asked_for_the_same_tls():
+    """relay_tls was ignored where there is no relayhost: a password went to whoever stood in between."""
+    main = parameters(text("main.cf", {"server": {"relay_tls": "verify"}}))
+    assert main["smtp_tls_security_level"] == "may"  # the world's servers
+    table = "socketmap:unix:mailhooks/socketmap:smtp_tls_policy_maps"
+    assert main["smtp_tls_policy_maps"] == f"pipemap:{{{table}, static:verify}}"
+    assert "smtp_tls_policy_maps" not in parameters(text("main.cf", {"server": {"relay_tls": "may"}}))
+
+
+def test_without_submission_nothing_of_it_is_left_for_postconf_to_call_unused():
+    given = {"server": {"ports": {"submission": 0, "submissions": 0}}}
+    assert not [name for name in parameters(text("main.cf", given)) if name.startswith("submission_")]
+    given = {"server": {"ports": {"submission": 0}}}
+    assert "submission_recipient_restrictions" in parameters(text("main.cf", given))
+
+
+def test_a_name_without_a_domain_is_refused_before_the_policy_hears_it():
+    main = parameters(text("main.cf"))
+    assert main["smtpd_relay_restrictions"].startswith("reject_non_fqdn_recipient, ")
+    assert main["submission_recipient_restrictions"].startswith("reject_non_fqdn_recipient, ")
+
+
 def test_smuggling_guards_are_named_only_to_a_postfix_that_knows_them():
     plain = text("main.cf", found=Generation("2.3", (3, 7), frozenset()))
     assert "smtpd_forbid_bare_newline" not in plain
@@ -130,6 +152,9 @@ def test_smuggling_guards_are_named_only_to_a_postfix_that_knows_them():
     [
         ("hostname", "mail example"),
         ("hostname", "mail\nmynetworks = 0.0.0.0/0"),
+        ("hostname", "1.2.3.4"),
+        ("message_size_limit", 1),
+        ("relayhost", "[smtp.example.net]:nosuchport"),
         ("relayhost", "smtp.example.net; x"),
         ("relayhost", "a b"),
         ("interface", "eth0"),
@@ -199,10 +224,15 @@ def test_spamd_reads_the_published_file_and_not_the_store():
 
 
 @pytest.fixture
-def written(tmp_path):
+def ports():
+    return {"pop3": 110}
+
+
+@pytest.fixture
+def written(tmp_path, ports):
     """Everything rendered for the daemons of this machine, in a private root."""
     found = generation.find()
-    given = config.parse({"server": {"root": str(tmp_path), "ports": {"pop3": 110}}})
+    given = config.parse({"server": {"root": str(tmp_path), "ports": ports}})
     for daemon in render.DAEMONS:
         files = render.files(given, found, daemon)
         files[0].path.parent.mkdir(parents=True)
@@ -211,12 +241,13 @@ def written(tmp_path):
     return tmp_path / "run/mailhooks-stack"
 
 
-def run(*command: str) -> str:
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+def run(*command: str, given: str = "") -> str:
+    done = subprocess.run(command, input=given, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout + done.stderr
 
 
+@pytest.mark.parametrize("ports", [{"pop3": 110}, {"submission": 0, "submissions": 0}], ids=str)
 def test_postfix_understands_every_line(written):
     said = run("postconf", "-c", str(written / "postfix"), "-n")
     assert "warning" not in said
@@ -236,6 +267,19 @@ def test_dovecot_understands_every_line(written, tmp_path):
 
 def test_spamassassin_understands_every_line(written):
     run("spamassassin", "--lint", "-L", "-x", f"--siteconfigpath={written / 'spamassassin'}")
+
+
+@pytest.mark.parametrize(("client", "trusted"), [("172.17.0.1", False), ("192.0.2.7", False), ("127.0.0.1", True)])
+def test_mail_through_a_containers_nat_is_not_mail_of_a_trusted_host(written, client, trusted):
+    """SpamAssassin trusts private addresses unless it is told whom to trust; smtpd's line is the only one it scans."""
+    mail = (
+        f"Received: from client.example (unknown [{client}])\n\tby mail.example1.com (Postfix) with ESMTP id 4Fabc\n"
+        "\tfor <adam@example1.com>; Sun, 29 Nov 2026 12:00:00 +0000 (UTC)\nFrom: joe@sender.test\n"
+        "Subject: hello\n\nHello.\n"
+    )
+    said = run("spamassassin", "-t", "-L", "-x", f"--siteconfigpath={written / 'spamassassin'}", given=mail)
+    assert ("ALL_TRUSTED" in said) is trusted
+    assert "netset" not in said
 
 
 def test_the_parsers_are_there():
