@@ -37,6 +37,9 @@ class Namespace(Protocol):
     def prepare(self, operations: Sequence[Operation], user: str) -> Write:
         """Check a transaction and return what writes it, whole or not at all.
 
+        It is asked at the begin (no operations), about each operation as it comes, and about all at the commit: what is
+        refused early is not kept.
+
         The check is for here, the reactor thread; the writer's thread has the transactions of many clients in one
         commit, and an error of one would cost them all.
         """

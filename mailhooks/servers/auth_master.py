@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 
 from mailhooks import passdb, userdb
 from mailhooks.address import fold
-from mailhooks.servers.base import Connection, Server
-from mailhooks.servers.listing import Listing
+from mailhooks.servers.base import Server
+from mailhooks.servers.in_order import InOrder
 from mailhooks.store import Unavailable
 from mailhooks.wire import auth as wire
 from mailhooks.wire.errors import WireError
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from mailhooks.store import Store
 
 ROOT = 0
-MAX_WAITING = 1000  # commands behind a LIST; then the connection is not read until the list is done
 MINOR_24 = 3  # what Dovecot 2.4 says in VERSION; 2.3 says 0 or 1
 
 Lookup = wire.LoginRequest | wire.UserRequest | wire.PassRequest | wire.CacheFlush
@@ -46,7 +45,7 @@ _COMMANDS = {  # as they are counted
 Answer = tuple[str, bytes]  # the result as it is counted, and the reply
 
 
-class AuthMasterConnection(Connection):
+class AuthMasterConnection(InOrder):
     """One lmtp, imap, pop3, managesieve, quota-status or doveadm."""
 
     server: AuthMasterServer
@@ -55,32 +54,13 @@ class AuthMasterConnection(Connection):
         super().__init__(server)
         self.parser = wire.MasterParser()
         self._minor: int | None = None
-        self._listing: Listing | None = None
-        self._waiting: list[wire.MasterMessage] = []
 
     def greeting(self) -> bytes:
         """VERSION, without which imap aborts, and SPID."""
         return wire.master_greeting(self.server.spid)
 
-    def lost(self) -> None:
-        """Stop listing."""
-        self._waiting.clear()
-        if self._listing is not None:
-            self._listing.stop()
-
-    def resumeProducing(self) -> None:
-        """The peer has read what was listed: go on."""
-        super().resumeProducing()
-        if self._listing is not None:
-            self._listing.go_on()
-
-    def answer(self, message: wire.MasterMessage) -> bytes:
-        """Take one command, behind the list that is being written."""
-        if self._listing is not None:
-            self._waiting.append(message)
-            if len(self._waiting) == MAX_WAITING:
-                self._read(False)
-            return b""
+    def take(self, message: wire.MasterMessage) -> bytes:
+        """Answer one command."""
         if isinstance(message, wire.Version):
             self._minor = message.minor
             return b""
@@ -152,37 +132,16 @@ class AuthMasterConnection(Connection):
             return wire.list_done(asked.id, ok=False)
         began = self.server.clock.seconds()
 
-        def ended(error: Exception | None) -> None:
+        def last(error: Exception | None) -> bytes:
             if error is not None and not isinstance(error, Unavailable):
                 self.server.fault("LIST ended with fail")
             seconds = self.server.clock.seconds() - began
             self.counters.answered("list", "temporary" if error else "found", seconds)
-            self._listed(wire.list_done(asked.id, ok=error is None))
+            return wire.list_done(asked.id, ok=error is None)
 
         users = userdb.users(self.server.store, asked.mask)
-        lines = (wire.list_item(asked.id, user) for user in users)
-        self.begin()
-        self._listing = Listing(self.server.clock, lines, self._write_some, ended)
+        self.stream((wire.list_item(asked.id, user) for user in users), last)
         return b""
-
-    def _write_some(self, data: bytes) -> bool:
-        self.send(data)
-        return self.stalled_since is None
-
-    def _listed(self, reply: bytes) -> None:
-        """End the list, and answer what was asked behind it."""
-        self._listing = None
-        waiting, self._waiting = self._waiting, []
-        if len(waiting) >= MAX_WAITING and self.stalled_since is None:
-            self._read(True)
-        try:
-            for message in waiting:
-                reply += self.answer(message)
-        except WireError as error:
-            self.finish(reply)
-            self.refuse(error.kind)
-        else:
-            self.finish(reply)
 
     def _generation(self, asked: userdb.Generation) -> userdb.Generation:
         """The Dovecot that asks: 2.4 says ``protocol=``, or a higher version where it has no such parameter."""

@@ -20,9 +20,10 @@ from typing import TYPE_CHECKING, cast
 from twisted.python.failure import Failure
 
 from mailhooks.dicts import NAMESPACES, Namespace
-from mailhooks.servers.base import Connection, Server
-from mailhooks.servers.dict_state import NotForThisPeer, Transaction
-from mailhooks.servers.listing import Listing
+from mailhooks.servers.base import Server
+from mailhooks.servers.budget import Budget
+from mailhooks.servers.dict_state import MAX_TOTAL_BYTES, NO_TEXT, NotForThisPeer, Transaction
+from mailhooks.servers.in_order import InOrder
 from mailhooks.store import Refused, Store, Unavailable
 from mailhooks.wire import dict as wire
 from mailhooks.wire.errors import WireError
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
 
 MAJORS = (3, 4)  # 2.3.17 and later; 2.4
 MAX_OPEN = 32  # transactions of one connection; Dovecot's METADATA opens two
-MAX_WAITING = 1000  # commands behind a commit or a long iteration; then the connection is not read until it is answered
 MAX_ROWS = 10_000  # of one iteration over what is kept per user, which is far below
 
 ROOT = 0
@@ -45,24 +45,20 @@ ROOT = 0
 RECURSE, SORT_KEY, SORT_VALUE, NO_VALUE, EXACT_KEY = 1, 2, 4, 8, 16  # enum dict_iterate_flags
 
 TRY_AGAIN = "the store cannot answer now"
-NO_TEXT = "a value is not text in UTF-8, and nothing else is kept"
 FAULT = "internal error, see the log of mailhooks"
 
 
-class DictConnection(Connection):
+class DictConnection(InOrder):
     """One client of the dict."""
 
     server: DictServer
 
     def __init__(self, server: DictServer) -> None:
-        super().__init__(server)
+        super().__init__(server, server.budget)
         self.parser = wire.DictParser()
         self._namespace: Namespace | None = None
         self._name = ""
         self._open: dict[int, Transaction] = {}
-        self._busy = False  # with a commit or a long iteration
-        self._listing: Listing | None = None
-        self._waiting: list[wire.Message] = []
 
     def incomplete(self) -> bool:
         """Half a line; an open transaction too is nothing that may stay for ever."""
@@ -70,31 +66,17 @@ class DictConnection(Connection):
 
     def lost(self) -> None:
         """Whatever was not committed is rolled back; what was is written, only the answer has no reader."""
+        super().lost()
+        for transaction in self._open.values():
+            transaction.forget()
         self._open.clear()
-        self._waiting.clear()
-        if self._listing is not None:
-            self._listing.stop()
-
-    def resumeProducing(self) -> None:
-        """The peer has read what was listed: go on."""
-        super().resumeProducing()
-        if self._listing is not None:
-            self._listing.go_on()
 
     def oldest_begun(self) -> float | None:
         """When the oldest transaction that is open was begun."""
         return min((transaction.began for transaction in self._open.values()), default=None)
 
-    def answer(self, message: wire.Message) -> bytes:
-        """Take one command, behind the one that is being answered."""
-        if not self._busy:
-            return self._answer(message)
-        self._waiting.append(message)
-        if len(self._waiting) == MAX_WAITING:
-            self._read(False)
-        return b""
-
-    def _answer(self, message: wire.Message) -> bytes:
+    def take(self, message: wire.Message) -> bytes:
+        """Answer one command."""
         if isinstance(message, wire.Hello):
             self._hello(message)
             return b""
@@ -109,29 +91,31 @@ class DictConnection(Connection):
                 return self._read_store(lambda: self._iterate(message))
             case wire.Commit(number):
                 return self._commit(number)
-        self._change(message)
+            case wire.Begin():
+                self._begin(message, self._namespace)
+            case _:
+                self._change(message)
         return b""
+
+    def _begin(self, begin: wire.Begin, namespace: Namespace) -> None:
+        if begin.id in self._open or len(self._open) >= MAX_OPEN:
+            raise WireError("order", "a transaction is begun twice, or too many are open")
+        self._open[begin.id] = Transaction(begin, namespace, self.server.clock.seconds(), self.budget)
 
     def _change(self, message: wire.Message) -> None:
         """Take what belongs to a transaction and has no answer."""
         match message:
-            case wire.Begin(id=number, user=user):
-                if number in self._open or len(self._open) >= MAX_OPEN:
-                    raise WireError("order", "a transaction is begun twice, or too many are open")
-                self._open[number] = Transaction(user, self.server.clock.seconds())
-            case wire.Set():
-                self._transaction(message.id).add(message, len(message.key) + len(message.value))
+            case wire.Set() | wire.Unset() | wire.Increment():
+                self._transaction(message.id).add(message)
             case wire.SetBinary():
-                self._transaction(message.id).refusal = NO_TEXT
-            case wire.Unset() | wire.Increment():
-                self._transaction(message.id).add(message, len(message.key))
+                self._transaction(message.id).refuse(NO_TEXT)
             case wire.Timestamp():
-                if self._transaction(message.id).operations:
+                if self._transaction(message.id).changes:
                     raise WireError("order", "a timestamp behind a change")
             case wire.HideValues():  # nothing here logs a value
                 self._transaction(message.id)
             case wire.Rollback(number):
-                self._transaction(number)
+                self._transaction(number).forget()
                 del self._open[number]
 
     def _hello(self, hello: wire.Hello) -> None:
@@ -197,55 +181,44 @@ class DictConnection(Connection):
         assert self._namespace is not None  # noqa: S101 - for the type checker
         began = self.server.clock.seconds()
         rows = self._namespace.rows(self.server.store, asked.path, asked.user)
-        self._busy = True
-        self.begin()
-        self._listing = Listing(
-            self.server.clock, _lines(rows, asked), self._write_some, lambda error: self._listed(error, began)
-        )
+        self.stream(_lines(rows, asked), lambda error: self._counted(self._end_of_rows(error), began))
         return b""
 
-    def _write_some(self, data: bytes) -> bool:
-        self.send(data)
-        return self.stalled_since is None
-
-    def _listed(self, error: Exception | None, began: float) -> None:
-        self._listing = None
+    def _end_of_rows(self, error: Exception | None) -> tuple[str, bytes]:
         if error is None:
-            self._done(("found", wire.END_OF_ROWS), began)
-        elif isinstance(error, Unavailable):
-            self._done(("temporary", wire.failed(TRY_AGAIN)), began)
-        else:
-            self.server.fault("F answered", Failure(error))  # type: ignore[no-untyped-call]
-            self._done(("temporary", wire.failed(FAULT)), began)
+            return "found", wire.END_OF_ROWS
+        if isinstance(error, Unavailable):
+            return "temporary", wire.failed(TRY_AGAIN)
+        self.server.fault("F answered", Failure(error))  # type: ignore[no-untyped-call]
+        return "temporary", wire.failed(FAULT)
 
     def _commit(self, number: int) -> bytes:
         transaction = self._transaction(number)
         del self._open[number]
-        namespace = self._namespace
-        assert namespace is not None  # noqa: S101 - for the type checker
-        if transaction.refusal:
-            self.counters.answered(self._name, "permanent", 0.0)
-            return wire.failed(transaction.refusal, number)
-        if not transaction.operations:
+        began = self.server.clock.seconds()
+        is_written = transaction.commit()
+        if transaction.refusal is not None:
+            result, text = transaction.refusal
+            return self._counted((result, wire.failed(text, number)), began)
+        if not is_written:
+            transaction.forget()
             return wire.committed(number)
 
-        try:
-            write = namespace.prepare(transaction.operations, transaction.user)
-        except Refused as error:
-            self.counters.answered(self._name, "permanent", 0.0)
-            return wire.failed(str(error), number)
-        began = self.server.clock.seconds()
-        written = self.server.writer.batch(write)
+        written = self.server.writer.batch(transaction.write)
         written.addCallbacks(
             lambda result: _outcome(result, number),
             lambda failure: self._not_committed(failure, number),
         )
         if written.called:  # refused at once: in its place among the replies to this read
+            transaction.forget()
             return self._counted(cast("tuple[str, bytes]", written.result), began)
-        self._busy = True
-        self.begin()
-        written.addCallback(self._done, began)
-        written.addErrback(self._broken)
+        self.answer_later()
+
+        def answered(outcome: tuple[str, bytes]) -> None:
+            transaction.forget()  # first: what waits behind it may need the room
+            self.answered(self._counted(outcome, began))
+
+        written.addCallback(answered)
         return b""
 
     def _not_committed(self, failure: Failure, number: int) -> tuple[str, bytes]:
@@ -255,26 +228,6 @@ class DictConnection(Connection):
             return "permanent", wire.failed(str(failure.value), number)
         self.server.fault("F answered", failure)
         return "temporary", wire.failed(FAULT, number)
-
-    def _done(self, outcome: tuple[str, bytes], began: float) -> None:
-        """Answer what took its time, and what was asked behind it."""
-        reply = self._counted(outcome, began)
-        self._busy = False
-        waiting, self._waiting = self._waiting, []
-        if len(waiting) >= MAX_WAITING and self.stalled_since is None:
-            self._read(True)
-        try:
-            for message in waiting:
-                reply += self.answer(message)
-        except WireError as error:
-            self.finish(reply)
-            self.refuse(error.kind)
-        else:
-            self.finish(reply)
-
-    def _broken(self, failure: Failure) -> None:
-        self.server.fault("connection closed", failure)
-        self.abort()
 
 
 def _outcome(result: bool | Refused, number: int) -> tuple[str, bytes]:
@@ -313,6 +266,7 @@ class DictServer(Server):
         super().__init__("dict", clock, counters.hooks["dict"])
         self.store = store
         self.writer = writer
+        self.budget = Budget(MAX_TOTAL_BYTES)
         self.namespaces = namespaces
         self.uids = {ROOT, *uids, None}  # None: behind TLS, which has checked the client's certificate
         self.private_uids = {ROOT, *private_uids}

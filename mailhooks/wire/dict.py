@@ -10,7 +10,8 @@ Rules
     Fields beyond those known are passed over: 2.4 appended one to ``B``, and a later minor may append more.
 
 What it does not do: ``D`` (asynchronous commit), which no client has ever sent and 2.4 has not got; it is an unknown
-command. Which versions and names are served, and the order of commands, is the server's to say.
+command. What its reply would be is known from no capture, and a wrong one is worse than none. Which versions and names
+are served, and the order of commands, is the server's to say.
 """
 
 from __future__ import annotations

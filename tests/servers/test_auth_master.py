@@ -6,6 +6,7 @@ import pytest
 from auth_scene import SPID, Client, Scene, plain
 
 from mailhooks.servers.auth_master import AuthMasterConnection
+from mailhooks.servers.in_order import MAX_WAITING
 from mailhooks.store import State
 
 ADAM, BOB = "adam@example1.com", "bob@example1.com"
@@ -191,6 +192,26 @@ def test_a_list_waits_for_the_peer_and_commands_for_the_list(scene, master, monk
     assert lines[-2] == "DONE\t1\t"
     assert lines[-1].startswith(f"USER\t2\t{ADAM}\t")
     assert first + rows(master) == [ADAM, *users]
+
+
+def test_what_waits_behind_a_list_is_bounded_by_pausing_and_answered_before_the_server_ends(scene, master):
+    asked = f"USER\t2\t{ADAM}\tservice=lmtp\n"
+    master.say("LIST\t1\n" + asked * MAX_WAITING)
+    assert master.protocol.busy
+    assert master.transport.producerState == "paused"
+    master.protocol.resumeProducing()  # the peer has read: not yet a reason to read more commands
+    assert master.transport.producerState == "paused"
+    scene.master.drain()
+    assert not master.closed
+    scene.clock.pump([0] * 5)
+    assert master.heard().count("USER\t2") == MAX_WAITING
+    assert master.closed
+
+
+def test_a_list_that_is_done_is_followed_by_more_reading(scene, master):
+    master.say("LIST\t1\n" + f"USER\t2\t{ADAM}\tservice=lmtp\n" * MAX_WAITING)
+    scene.clock.pump([0] * 5)
+    assert master.transport.producerState == "producing"
 
 
 def test_a_peer_that_leaves_in_the_middle_of_a_list(scene, master):

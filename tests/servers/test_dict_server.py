@@ -4,6 +4,7 @@ import pytest
 from auth_scene import Client, Scene
 
 from mailhooks.servers import dict as server
+from mailhooks.servers.in_order import MAX_WAITING
 from mailhooks.store import Refused
 
 BO = "bo@example1.com"
@@ -78,6 +79,15 @@ def test_two_transactions_at_once_each_answered_by_its_id(scene, client):
     assert client.heard() == "O1\n"
     scene.clock.wait()
     assert client.heard() == "O2\nO2\n"
+
+
+def test_a_transaction_that_expires_was_kept_for_ever(scene, client):
+    """``doveadm dict -e 60`` was told that all is well."""
+    assert client.say(CLONE.replace(f"B1\t{BO}\n", f"B1\t{BO}\t60\n")) == (
+        "F1\tvalues that expire are not kept here: what is set stays until it is removed\n"
+    )
+    assert usage(scene) is None
+    assert commit(scene, client, CLONE) == "O1\n"
 
 
 def test_a_user_without_a_mailbox_is_stored_nowhere_and_nobody_is_bothered(scene, client):
@@ -225,6 +235,17 @@ def test_our_own_fault_is_a_failed_answer_and_the_connection_lives(scene):
     assert not client.closed
 
 
+def test_our_own_fault_behind_a_commit_ends_the_connection(scene, client, monkeypatch):
+    def broken(*_):
+        raise ZeroDivisionError
+
+    client.say(f"{CLONE}B2\t{BO}\n")
+    monkeypatch.setattr(server.DictConnection, "_begin", broken)
+    scene.clock.wait()
+    assert client.protocol.closing
+    assert usage(scene) == (663, 3)
+
+
 # Wrong input
 
 
@@ -242,7 +263,6 @@ def test_our_own_fault_is_a_failed_answer_and_the_connection_lives(scene):
         ("D1\n", "unknown_command"),
         ("L\n", "field"),
         ("L" + "x" * 70_000 + "\tu\n", "oversized"),
-        (f"B1\t{BO}\n" + f"S1\t{STORAGE}\t1\n" * 1001, "oversized"),
         ("".join(f"B{number}\t{BO}\n" for number in range(1, 40)), "order"),
         (b"L\xff\tu\n", "encoding"),
     ],
@@ -281,11 +301,25 @@ def test_a_transaction_that_is_never_committed_does_not_stay(scene, client):
 
 
 def test_what_waits_behind_a_commit_is_bounded_by_pausing(scene, client):
-    client.say(CLONE + f"L{STORAGE}\t{BO}\n" * server.MAX_WAITING)
+    client.say(CLONE + f"L{STORAGE}\t{BO}\n" * MAX_WAITING)
     assert client.transport.producerState == "paused"
     scene.clock.wait()
-    assert client.heard() == "O1\n" + "O663\n" * server.MAX_WAITING
+    assert client.heard() == "O1\n" + "O663\n" * MAX_WAITING
     assert client.transport.producerState == "producing"
+
+
+def test_what_waits_is_answered_before_the_server_ends(scene, client):
+    client.say(f"{CLONE}{CLONE}L{STORAGE}\t{BO}\n")
+    assert client.protocol.busy
+    scene.dict.drain()
+    assert not client.closed
+    scene.clock.wait()
+    assert client.heard() == "O1\n"
+    assert client.protocol.busy
+    assert not client.closed
+    scene.clock.wait()
+    assert client.heard() == "O1\nO663\n"
+    assert client.closed
 
 
 def test_every_piece_of_a_conversation_may_come_alone(scene):
