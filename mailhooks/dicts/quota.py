@@ -6,6 +6,9 @@ anew, and that is the answer whenever a difference has nothing sound to be added
 
 A user without a mailbox: the commit succeeds and stores nothing. The mailbox was removed under an open session, and
 neither an error in the log nor a new count would bring it back.
+
+The store keeps both values in one row, as both clients tell them: where only one was ever told, the other is 0, and to
+unset one of them alone forgets both.
 """
 
 from __future__ import annotations

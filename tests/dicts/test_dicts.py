@@ -48,6 +48,14 @@ def test_unset_forgets(store, write):
     assert store.usage(BO) is None
 
 
+def test_both_values_are_kept_together_as_documented(store, write):
+    """The store cannot tell "0" from "never told" for one of the two; Dovecot never tells one without the other."""
+    write("quota", Set(1, STORAGE, "100"))
+    assert NAMESPACES["quota"].lookup(store, MESSAGES, BO) == "0"
+    write("quota", Unset(1, MESSAGES))
+    assert NAMESPACES["quota"].lookup(store, STORAGE, BO) is None
+
+
 @pytest.mark.parametrize("value", ["-1", "1.5", "", "x", "\uff19", "1_0", "9" * 19, "9" * 40])
 def test_a_quota_that_is_none_is_refused_before_anything_is_written(value):
     with pytest.raises(Refused):
