@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import imaplib
 import json
+import smtplib
 import sqlite3
 import threading
+from collections.abc import Callable, Iterator
 from contextlib import closing
 
 import pytest
 from own_auth import OwnAuth, own_auth
-from server import Q, Server, until
+from server import Q, Server, message, until
 
 ADAM, BOB, CAROL = (f"{name}@example1.com" for name in ("adam", "bob", "carol"))
 SETTINGS = {
@@ -165,6 +168,66 @@ def test_a_script_that_does_not_compile_is_not_stored(server: Server):
     assert "broken" not in server.mailhooks("sieve", "list", BOB)
 
 
+# --- While the store is away
+
+
+@contextlib.contextmanager
+def store_away(server: Server, known: Callable[[], object]) -> Iterator[None]:
+    """Move the store aside until the end, and wait until ``known`` tells that this was noticed."""
+    away = server.store.with_name("away.db")
+    server.store.rename(away)
+    try:
+        until("the outage is noticed", known)
+        yield
+    finally:
+        away.rename(server.store)
+
+
+def unavailable(server: Server) -> bool:
+    return ask(server, 0, "sieve", "priv/sieve/name/active", BOB).startswith("F")
+
+
+def test_mail_waits_while_the_script_cannot_be_asked_for_and_is_not_filed_without_it(server: Server):
+    server.mailhooks("sieve", "put", BOB, "outage", given=INTO.format("Sorted"))
+    server.mailhooks("sieve", "activate", BOB, "outage")
+    client = smtplib.LMTP(str(server.host("run/dovecot/lmtp")))
+    client.ehlo("client.test")
+    client.mail("joe@sender.test")
+    assert client.rcpt(BOB)[0] == 250  # the userdb is asked here, and the dict only when the mail is whole
+    with store_away(server, lambda: unavailable(server)):
+        code, said = client.data(message("kept waiting", to=BOB).as_bytes())
+        assert code // 100 == 4, said
+    client.close()
+    until("the store is back", lambda: not unavailable(server))
+    server.deliver("sorted afterwards", BOB)
+    server.arrives("sorted afterwards", BOB, "Sorted")
+    assert "kept waiting" not in server.subjects(BOB) + server.subjects(BOB, "Sorted")
+    server.mailhooks("sieve", "activate", BOB, "--none")
+
+
+def test_a_session_hears_no_while_the_store_is_away_and_goes_on(server: Server):
+    client = server.imap(CAROL)
+    client.create("Plans")
+    command(client, "SETMETADATA", "INBOX", '(/private/comment "before")')
+    with store_away(server, lambda: unavailable(server)):
+        assert client.xatom("SETMETADATA", "INBOX", '(/private/comment "during")')[0] == "NO"
+        assert client.xatom("GETMETADATA", "INBOX", "/private/comment")[0] == "NO"
+        assert client.xatom("GETMETADATA", "(DEPTH infinity)", "INBOX", "(/private)")[0] == "NO"
+        assert client.setacl("Plans", BOB, "lr")[0] == "OK"  # its own file is written, and an error is in the log
+        assert client.noop()[0] == "OK"
+    until("the store is back", lambda: not unavailable(server))
+    assert b"before" in metadata(client, "INBOX", "/private/comment")
+    after = ("SETMETADATA", "INBOX", '(/private/comment "after")')
+    until("writes are back", lambda: client.xatom(*after)[0] == "OK")
+    assert b"after" in metadata(client, "INBOX", "/private/comment")
+    assert rows(server, "SELECT reader, owner FROM share") == []
+    client.deleteacl("Plans", BOB)  # to give what stands in the file already changes nothing
+    client.setacl("Plans", BOB, "lr")
+    assert rows(server, "SELECT reader, owner FROM share") == [(f"user/{BOB}", CAROL)]
+    client.deleteacl("Plans", BOB)
+    client.logout()
+
+
 # --- Last logins
 
 
@@ -257,14 +320,11 @@ def test_own_auth_knows_and_lists_users(own: OwnAuth):
 
 
 def test_an_outage_is_temporary_to_own_auth(own: OwnAuth, server: Server):
-    away = server.store.with_name("away.db")
-    server.store.rename(away)
-    try:
-        until("the outage is noticed", lambda: own.doveadm("user", ADAM).returncode)
-        with pytest.raises(imaplib.IMAP4.error, match="UNAVAILABLE"):
-            own.imap(ADAM)
-    finally:
-        away.rename(server.store)
+    with (
+        store_away(server, lambda: own.doveadm("user", ADAM).returncode),
+        pytest.raises(imaplib.IMAP4.error, match="UNAVAILABLE"),
+    ):
+        own.imap(ADAM)
     until("the store is back", lambda: own.doveadm("user", ADAM).returncode == 0)
 
 
