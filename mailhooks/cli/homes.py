@@ -6,7 +6,8 @@ of the path that depends on an address is entered without following links. Only 
 the admin's.
 
 Mail that is being delivered while its account is removed makes the home anew, so what is there after the change came
-into effect is moved as well (``sweep``), and once more when the address is made again (``leftover``).
+into effect is moved as well (``Aside.sweep``), and once more when the address is made again, which the store knows by
+the tombstone of the old one (``Aside.leftover``).
 """
 
 from __future__ import annotations

@@ -13,7 +13,8 @@ import click
 from mailhooks import seed
 from mailhooks.cli import movingin
 from mailhooks.cli.errors import BadInput, say
-from mailhooks.cli.session import Session, pass_session, reuse_option, settle, who
+from mailhooks.cli.removal import adding
+from mailhooks.cli.session import Session, pass_session, reuse_option, who
 from mailhooks.cli.values import DOMAIN
 from mailhooks.store import open_store
 from mailhooks.store.url import sqlite_path
@@ -80,11 +81,8 @@ def seed_(
 
 
 def _load(session: Session, files: dict[str, list[str]], options: seed.Options) -> seed.Loaded:
-    with session.opened() as store:
-        with store.change(who()) as change:
-            loaded = seed.load(store, change, files, options)
-        settle()
-    return loaded
+    with adding(session) as (store, change):
+        return seed.load(store, change, files, options)
 
 
 def _would(line: str) -> str:

@@ -1,4 +1,4 @@
-"""Removing accounts: the rows and the mail together, or neither."""
+"""Removing accounts, and making them again: the rows and the mail together, or neither."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from mailhooks.userdb import MailSettings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from mailhooks.cli.session import Session
     from mailhooks.config import MailConfig
-    from mailhooks.store import Change
+    from mailhooks.store import Change, Store
 
 
 class Aside:
@@ -28,11 +29,20 @@ class Aside:
 
     def move(self, address: str) -> None:
         """Move the home of an account that is being removed. Raises BadInput."""
-        with root_again():
-            path = self._homes.move(address)
+        path = self._move(address)
         self._addresses.append(address)
         if path:
             say(f"the mail of {address} now lies in {path}")
+
+    def leftover(self, address: str) -> None:
+        """Move what lies in the home of an account that is being made again. Raises BadInput."""
+        path = self._move(address)
+        if path:
+            say(f"mail that came for an earlier {address} now lies in {path}")
+
+    def _move(self, address: str) -> Path | None:
+        with root_again():
+            return self._homes.move(address)
 
     def undo(self) -> None:
         """Put everything back, for the change was not made."""
@@ -65,11 +75,32 @@ def removing(session: Session) -> Iterator[tuple[Change, Aside]]:
     """
     aside = Aside(session.config.mail)
     with session.opened() as store:
-        try:
-            with store.change(who()) as change:
-                yield change, aside
-        except BaseException:
-            aside.undo()
-            raise
+        with _together(store, aside) as change:
+            yield change, aside
         settle()
         aside.sweep()
+
+
+@contextmanager
+def adding(session: Session) -> Iterator[tuple[Store, Change]]:
+    """Make one change that adds accounts; what an earlier account left in the home of one is moved aside with it.
+
+    Mail that lies ready for an address which never was removed here stays: that is how old mail is brought along.
+    """
+    aside = Aside(session.config.mail)
+    with session.opened() as store:
+        with _together(store, aside) as change:
+            yield store, change
+            for address in change.made_again:
+                aside.leftover(address)
+        settle()
+
+
+@contextmanager
+def _together(store: Store, aside: Aside) -> Iterator[Change]:
+    try:
+        with store.change(who()) as change:
+            yield change
+    except BaseException:
+        aside.undo()
+        raise

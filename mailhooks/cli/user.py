@@ -12,8 +12,7 @@ from mailhooks.cli.errors import BadInput, say
 from mailhooks.cli.kick import kick
 from mailhooks.cli.limit import used
 from mailhooks.cli.output import Formats, Row, details, json_option, listing, size, when
-from mailhooks.cli.owner import root_again
-from mailhooks.cli.removal import homes_of, removing
+from mailhooks.cli.removal import adding, removing
 from mailhooks.cli.session import Session, pass_session, reuse_option
 from mailhooks.cli.values import ADDRESS, DOMAIN, EXPIRY, LINE, MAILBOX_SIZE, NETWORKS_OR_ANY, SERVICES, STATE, UNTIL
 from mailhooks.store import NotFound
@@ -45,15 +44,10 @@ def add(session: Session, /, *, address: str, quota: int | None, name: str, reus
     way = credentials.one_way(ways)
     auth = session.config.auth
     credential = credentials.take(way, minimum=auth.min_password_length, what=display(address), scram=auth.scram)
-    homes = homes_of(session.config.mail)
-    with session.changing() as change:
+    with adding(session) as (_, change):
         hold = 0.0 if reuse else session.hold
         change.add_mailbox(render(address), name=name, quota=quota, password=credential.hash, hold=hold)
         change.set_scram(render(address), credential.scram)
-        with root_again():
-            old = homes.leftover(address)
-    if old:
-        say(f"the mail of an earlier account {display(address)} now lies in {old}")
     credential.reveal()
     if not address.rpartition("@")[0].isascii():
         say(f"Dovecot takes no mail for {display(address)}: make an ASCII address, and this one an alias of it")

@@ -42,7 +42,7 @@ class AliasChanges(ledger.Ledger):
         source = ledger.source(source)
         domain = source.rpartition("@")[2]
         self._require_hosted(domain)
-        self._take_up(source, hold)
+        self._require_free(source, hold)  # the tombstone stays: it knows of an account's mail, which no alias takes up
         row = (source, domain, str(posting))
         if (
             self._run(

@@ -94,14 +94,18 @@ class Ledger:
         """Remember that an address was removed."""
         self._run("INSERT OR REPLACE INTO tombstone (address, at) VALUES (?, ?)", (address, self._now))
 
-    def _take_up(self, address: str, hold: float) -> None:
-        """Give an address out, also one that was removed, but not within ``hold`` seconds. Raises Refused."""
+    def _require_free(self, address: str, hold: float) -> None:
+        """Make sure that an address was not removed within the last ``hold`` seconds. Raises Refused."""
         if hold > 0:
             row = self._run("SELECT at FROM tombstone WHERE address = ?", (address,)).fetchone()
             if row is not None and row[0] + hold > self._now:
                 days = math.ceil((row[0] + hold - self._now) / 86_400)
                 raise Refused(f"{address} was removed lately and is free in {days} days: --reuse gives it out now")
-        self._run("DELETE FROM tombstone WHERE address = ?", (address,))
+
+    def _take_up(self, address: str, hold: float) -> bool:
+        """Give an address to an account, and tell whether it was removed before. Raises Refused, as above."""
+        self._require_free(address, hold)
+        return self._run("DELETE FROM tombstone WHERE address = ?", (address,)).rowcount > 0
 
     def _is_hosted(self, domain: str) -> bool:
         hosted = self._hosted.get(domain)

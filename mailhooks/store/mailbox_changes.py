@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mailhooks.store import ledger, rows
 from mailhooks.store.alias_changes import AliasChanges
@@ -41,6 +41,10 @@ class NewMailbox(NamedTuple):
 class MailboxChanges(AliasChanges):
     """The part of a change that is about accounts."""
 
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self.made_again: list[str] = []  # accounts made here whose addresses were removed before: mail may lie there
+
     def add_mailbox(
         self,
         address: str,
@@ -58,7 +62,7 @@ class MailboxChanges(AliasChanges):
         """
         allowed = frozenset(allow)
         row = self._new_row(NewMailbox(address, name, quota, password, state, allowed))
-        self._take_up(row[0], hold)
+        self._take_up_mailbox(row[0], hold)
         if self._run(_ADD, row).rowcount == 0:
             raise Refused(f"the mailbox {row[0]} is there already")
         return Mailbox(row[0], name, state, allow=allowed, quota=quota or None, own_quota=quota, password=password)
@@ -70,7 +74,7 @@ class MailboxChanges(AliasChanges):
         for account in accounts:
             waiting.append(self._new_row(account))
             if any_removed:
-                self._take_up(waiting[-1][0], hold)
+                self._take_up_mailbox(waiting[-1][0], hold)
             if len(waiting) >= ADD_BATCH:
                 self._add_rows(waiting)
                 waiting.clear()
@@ -184,6 +188,10 @@ class MailboxChanges(AliasChanges):
         self._record("user add", address, "" if state is State.ACTIVE else str(state))
         allowed = None if allow is ALL_SERVICES else rows.services_column(allow)
         return address, domain, name, str(state), allowed, quota, password
+
+    def _take_up_mailbox(self, address: str, hold: float) -> None:
+        if self._take_up(address, hold):
+            self.made_again.append(address)
 
     def _add_rows(self, waiting: list[tuple[str, str, str, str, str | None, int | None, str | None]]) -> None:
         if self._run_many(_ADD, waiting).rowcount != len(waiting):

@@ -65,9 +65,50 @@ def test_mail_that_came_after_the_account_was_removed(site):
     home = make_home(site)
     site.ok("user", "remove", A)
     make_home(site)
-    assert "earlier account" in site.run("user", "add", A).stderr
+    assert "an earlier adam@example1.com" in site.run("user", "add", A).stderr
     assert not home.exists()
     assert len(moved(site)) == 2
+
+
+@pytest.mark.parametrize("between", [(), (("alias", "add", A, "bob@example1.com"), ("alias", "remove", A))])
+def test_mail_that_came_after_the_removal_of_an_account_without_a_home_was_shown_to_the_next(site, between):
+    site.ok("user", "remove", A)
+    home = make_home(site)
+    for arguments in between:
+        site.ok(*arguments)
+    assert str(site.mail / ".removed") in site.run("user", "add", A).stderr
+    assert not home.exists()
+    assert len(moved(site)) == 1
+
+
+def test_an_account_made_while_an_alias_has_the_address_saw_the_mail_of_the_one_before(site):
+    site.ok("user", "remove", A)
+    home = make_home(site)
+    site.ok("alias", "add", A, "bob@example1.com")
+    site.ok("user", "add", A)
+    assert not home.exists()
+
+
+def test_an_account_made_again_by_an_import_saw_the_mail_of_the_one_before(site, tmp_path):
+    site.ok("user", "remove", A)
+    homes_there = [make_home(site), make_home(site, "new@example1.com")]
+    (tmp_path / "old").mkdir()
+    (tmp_path / "old/mailboxes").write_text(f"{A} x\nnew@example1.com x\n")
+    site.ok("import", "seed", "--dry-run", str(tmp_path / "old"))
+    assert moved(site) == []
+    assert str(site.mail / ".removed") in site.run("import", "seed", str(tmp_path / "old")).stderr
+    assert [home.exists() for home in homes_there] == [False, True]
+
+
+def test_leftover_mail_is_put_back_when_the_account_cannot_be_made(site, monkeypatch):
+    site.ok("user", "remove", A)
+    home = make_home(site)
+    with monkeypatch.context() as broken:
+        broken.setattr("mailhooks.store.Change.finish", lambda _change: 1 / 0)
+        assert site.run("user", "add", A).exit_code == 75
+    assert home.exists()
+    site.ok("user", "add", A)
+    assert not home.exists()
 
 
 def test_mail_that_lies_ready_for_a_new_account_stays(site):
