@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -66,12 +66,30 @@ def show(session: Session, name: str, as_json: bool) -> None:
 
 @command.command("set")
 @click.argument("name", type=DOMAIN)
-@click.option("--quota", type=SIZE, required=True, help="Default for its mailboxes: 500M, 1G, none.")
+@click.option("--alias-of", type=DOMAIN, help="Every address here is the same address there from now on.")
+@click.option("--hosted", is_flag=True, help="It is no alias any more.")
+@click.option("--quota", type=SIZE, help="Default for its mailboxes: 500M, 1G, none.")
+@click.pass_context
 @pass_session
-def set_(session: Session, name: str, quota: int | None) -> None:
-    """Change a domain's default quota; it counts at once for every mailbox without one of its own."""
+def set_(
+    session: Session, ctx: click.Context, /, *, name: str, alias_of: str | None, hosted: bool, quota: int | None
+) -> None:
+    """Change a domain: its default quota, which counts at once, or whose alias it is.
+
+    A domain in which anything lives cannot become an alias. An alias may be turned to another domain while every
+    address that aliases name in it exists there, too.
+    """
+    wanted: dict[str, Any] = {}
+    if alias_of and hosted:
+        raise click.UsageError("--alias-of and --hosted exclude each other: give one of them")
+    if alias_of or hosted:
+        wanted["alias_of"] = alias_of
+    if ctx.get_parameter_source("quota") is not click.core.ParameterSource.DEFAULT:
+        wanted["quota"] = quota
+    if not wanted:
+        raise click.UsageError("nothing to change: give --alias-of, --hosted or --quota")
     with session.changing() as change:
-        change.set_domain(name, quota=quota)
+        change.set_domain(name, **wanted)
 
 
 @command.command()

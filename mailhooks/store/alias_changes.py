@@ -83,13 +83,19 @@ class AliasChanges(ledger.Ledger):
         self._drop_alias(source)
         # What names it must exist without it: a mailbox of that address, or its naming ends in this change too.
         if source.startswith("@"):
-            needed = [
-                (naming, target) for target in self._lost(source) for naming in self._store.aliases_naming(target)
-            ]
-        else:
-            needed = [(naming, source) for naming in self._naming(source)]
-        for naming, target in needed:
-            self._new_targets[naming] = (*self._new_targets.get(naming, ()), target)
+            self._require_targets(self._lost(source[1:]))
+            return
+        for naming in self._naming(source):
+            self._require_target(naming, source)
+
+    def _require_targets(self, targets: Iterable[str]) -> None:
+        """Refuse the change unless these targets exist at its end, or their naming ends in it, too."""
+        for target in targets:
+            for naming in self._store.aliases_naming(target):
+                self._require_target(naming, target)
+
+    def _require_target(self, naming: str, target: str) -> None:
+        self._new_targets[naming] = (*self._new_targets.get(naming, ()), target)
 
     def _require_alias(self, source: str) -> Alias:
         source = ledger.source(source)
@@ -130,7 +136,7 @@ class AliasChanges(ledger.Ledger):
         while gone:
             address = gone.pop()
             if address.startswith("@"):
-                gone += map(self._base, self._lost(address))  # what it caught
+                gone += map(self._base, self._lost(address[1:]))  # what it caught
                 continue
             if self._store.has_mailbox(address) or self._store.alias_targets(address):
                 # An alias of that address still takes its mail, but it can keep no copy any more.
@@ -183,9 +189,9 @@ class AliasChanges(ledger.Ledger):
         """Return the sources that name an address: as it is, with an extension, or at an alias of its domain."""
         return list(AliasGraph(self._store, self._names, self._delimiter).naming(address))
 
-    def _lost(self, catch_all: str) -> list[str]:
-        """Return the targets of aliases that nobody takes mail for now that a catch-all is gone."""
-        return AliasGraph(self._store, self._names, self._delimiter).lost_at(catch_all.removeprefix("@"))
+    def _lost(self, domain: str) -> list[str]:
+        """Return the targets of aliases at a domain, or at an alias of it, that nobody takes mail for."""
+        return AliasGraph(self._store, self._names, self._delimiter).lost_at(domain)
 
     def _base(self, target: str) -> str:
         """Return the address that a target means, without extension and with its alias domain resolved."""

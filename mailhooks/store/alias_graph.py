@@ -50,7 +50,7 @@ class AliasGraph:
                     raise Refused(f"{target}, a target of the alias {source}, does not exist: make it first")
 
     def lost_at(self, hosted: str) -> list[str]:
-        """Return the targets at a hosted domain, or at an alias of it, that nobody takes mail for."""
+        """Return the targets at a domain, or at an alias of it, that nobody takes mail for."""
         sql = "SELECT DISTINCT target FROM alias_target WHERE substr(target, ?) = ?"
         return [
             target

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mailhooks.store import ledger
 from mailhooks.store.alias_changes import AliasChanges
 from mailhooks.store.errors import NotFound, Refused
+from mailhooks.store.ledger import UNSET, Unset
 from mailhooks.store.mailbox_changes import MailboxChanges
 from mailhooks.store.model import Domain
 
@@ -42,15 +43,53 @@ class DomainChanges(MailboxChanges, AliasChanges):
         self._record("domain add", name, detail)
         return Domain(name, alias_of, quota)
 
-    def set_domain(self, name: str, *, quota: int | None) -> Domain:
-        """Set the quota that mailboxes of a domain have by default. Raises Refused, NotFound."""
+    def set_domain(
+        self, name: str, *, quota: int | Unset | None = UNSET, alias_of: str | Unset | None = UNSET
+    ) -> Domain:
+        """Change what is given of a domain. Raises Refused, NotFound.
+
+        ``quota`` is what its mailboxes have by default. ``alias_of`` makes it an alias of a hosted domain, also where
+        it is one of another; None: it is hosted itself. Nothing may live in a domain that becomes an alias.
+        """
         domain = self._require_domain(name)
-        ledger.size("quota", quota)
-        if domain.alias_of is not None:
-            raise Refused(f"{domain.name} is an alias of {domain.alias_of}: set the quota there")
-        self._run("UPDATE domain SET quota = ? WHERE name = ?", (quota, domain.name))
-        self._record("domain set", domain.name, _quota(quota))
-        return Domain(domain.name, None, quota)
+        if not isinstance(alias_of, Unset):
+            domain = self._respell(domain, alias_of)
+        if not isinstance(quota, Unset):
+            quota = ledger.size("quota", quota)
+            if domain.alias_of is not None:
+                raise Refused(f"{domain.name} is an alias of {domain.alias_of}: set the quota there")
+            self._run("UPDATE domain SET quota = ? WHERE name = ?", (quota, domain.name))
+            self._record("domain set", domain.name, _quota(quota))
+            domain = replace(domain, quota=quota)
+        return domain
+
+    def _respell(self, domain: Domain, alias_of: str | None) -> Domain:
+        """Make a domain an alias of another one, or of none. What aliases name in it must go on to exist."""
+        name = domain.name
+        if alias_of is not None:
+            if domain.alias_of is None:
+                self._require_empty(name)
+            alias_of = self._target_domain(name, ledger.domain(alias_of))
+        if alias_of == domain.alias_of:
+            return domain
+        lost = set(self._lost(name))
+        self._run("UPDATE domain SET alias_of = ?, quota = NULL WHERE name = ?", (alias_of, name))
+        self._hosted.clear()
+        self._touch_targets_at(name)
+        self._require_targets(target for target in self._lost(name) if target not in lost)
+        self._tally["domain", "alias" if domain.alias_of else "hosted"] -= 1
+        self._tally["domain", "alias" if alias_of else "hosted"] += 1
+        self._record("domain set", name, f"alias of {alias_of}" if alias_of else "hosted")
+        return Domain(name, alias_of)
+
+    def _require_empty(self, name: str) -> None:
+        """Refuse while something lives in a domain or is set for it: an alias has none of it."""
+        living = self._living(name)
+        if any(living):
+            raise Refused(f"{_counted(*living)} live in {name}: remove them first, for an alias has none of its own")
+        for what, table in (("spam preferences", "preference"), ("limits", "send_limit")):
+            if self._run(f"SELECT 1 FROM {table} WHERE scope = ?", (f"@{name}",)).fetchone():  # noqa: S608 - constants
+                raise Refused(f"@{name} has {what}: unset them first, for an alias has those of its domain")
 
     def remove_domain(self, name: str, *, force: bool = False) -> DomainRemoval:
         """Host a domain no longer; return what went with it. Raises Refused, NotFound.
@@ -59,15 +98,11 @@ class DomainChanges(MailboxChanges, AliasChanges):
         user is removed.
         """
         domain = self._require_domain(name).name
-        alias_domains = self._names("SELECT name FROM domain WHERE alias_of = ? ORDER BY name", domain)
-        sources = self._names("SELECT source FROM alias WHERE domain = ? ORDER BY source", domain)
-        mailboxes = self._names("SELECT address FROM mailbox WHERE domain = ? ORDER BY address", domain)
+        mailboxes, sources, alias_domains = self._living(domain)
         lived = (*alias_domains, *sources, *(each for each in mailboxes if each not in set(sources)))
         if lived and not force:
-            raise Refused(
-                f"{len(mailboxes)} mailboxes, {len(sources)} aliases and {len(alias_domains)} alias domains live in "
-                f"{domain}: remove them first, or use --force"
-            )
+            counted = _counted(mailboxes, sources, alias_domains)
+            raise Refused(f"{counted} live in {domain}: remove them first, or use --force")
         for source in sources:
             self._drop_alias(source)
         for mailbox in mailboxes:
@@ -80,6 +115,14 @@ class DomainChanges(MailboxChanges, AliasChanges):
             removed |= empty
             self._drop_domain(gone)
         return DomainRemoval(tuple(mailboxes), lived, tuple(sorted(changed - removed)), tuple(sorted(removed)))
+
+    def _living(self, domain: str) -> tuple[list[str], list[str], list[str]]:
+        """Return what lives in a domain: mailboxes, aliases, alias domains."""
+        return (
+            self._names("SELECT address FROM mailbox WHERE domain = ? ORDER BY address", domain),
+            self._names("SELECT source FROM alias WHERE domain = ? ORDER BY source", domain),
+            self._names("SELECT name FROM domain WHERE alias_of = ? ORDER BY name", domain),
+        )
 
     def _drop_domain(self, name: str) -> None:
         domain = self._require_domain(name)
@@ -109,6 +152,10 @@ class DomainChanges(MailboxChanges, AliasChanges):
                 f"{name} cannot be an alias of {alias_of}, which is one itself: make it an alias of {target.alias_of}"
             )
         return alias_of
+
+
+def _counted(mailboxes: list[str], sources: list[str], alias_domains: list[str]) -> str:
+    return f"{len(mailboxes)} mailboxes, {len(sources)} aliases and {len(alias_domains)} alias domains"
 
 
 def _quota(quota: int | None) -> str:

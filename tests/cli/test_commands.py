@@ -36,6 +36,26 @@ def test_domain(site):
     assert len(site.json("domain", "list")) == 1
 
 
+def test_a_domain_could_not_become_an_alias_or_be_turned_to_another(site):
+    site.ok("domain", "add", "own.example", "--quota", "1G")
+    site.ok("domain", "add", "other.example")
+    site.ok("domain", "set", "own.example", "--alias-of", "example1.com")
+    assert site.json("domain", "show", "own.example")["alias_of"] == "example1.com"
+    assert site.ok("lookup", "virtual_alias_maps", "adam@own.example") == "adam@example1.com\n"
+    site.ok("domain", "set", "own.example", "--alias-of", "other.example")
+    site.fails(1, "lookup", "virtual_alias_maps", "adam@own.example")
+    site.ok("domain", "set", "own.example", "--hosted", "--quota", "2G")
+    assert site.json("domain", "show", "own.example") == {
+        "domain": "own.example", "alias_of": None, "quota": 2**31, "mailboxes": 0, "aliases": 0, "alias_domains": [],
+    }  # fmt: skip
+    site.ok("domain", "set", "own.example", "--hosted")
+    assert site.json("domain", "show", "own.example")["quota"] == 2**31
+    assert site.ok("store", "check") == ""
+    assert "live in example1.com" in site.fails(2, "domain", "set", "example1.com", "--alias-of", "other.example")
+    assert "exclude" in site.fails(2, "domain", "set", "own.example", "--alias-of", "other.example", "--hosted")
+    assert "nothing to change" in site.fails(2, "domain", "set", "own.example")
+
+
 def test_an_international_domain_in_both_spellings(shell):
     shell.ok("domain", "add", "bücher.example")
     shell.ok("user", "add", "adam@xn--bcher-kva.example")

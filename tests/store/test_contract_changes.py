@@ -67,6 +67,62 @@ REFUSED = [
         ),
     ),
     ("live in", lambda c: c.remove_domain("example1.com")),
+    ("live in example1.com", lambda c: c.set_domain("example1.com", alias_of="example2.com")),
+    (
+        "live in",
+        lambda c: (
+            c.add_domain("a.example"),
+            c.add_domain("b.example", alias_of="a.example"),
+            c.set_domain("a.example", alias_of="b.example"),
+        ),
+    ),
+    ("alias of itself", lambda c: (c.add_domain("a.example"), c.set_domain("a.example", alias_of="A.example"))),
+    ("not hosted", lambda c: (c.add_domain("a.example"), c.set_domain("a.example", alias_of="b.example"))),
+    (
+        "is one itself",
+        lambda c: (
+            c.add_domain("a.example", alias_of="example1.com"),
+            c.add_domain("b.example"),
+            c.set_domain("b.example", alias_of="a.example"),
+        ),
+    ),
+    (
+        "has limits",
+        lambda c: (
+            c.add_domain("a.example"),
+            c.set_send_limit("@a.example", ()),
+            c.set_domain("a.example", alias_of="example1.com"),
+        ),
+    ),
+    (
+        "set the quota there",
+        lambda c: (c.add_domain("a.example"), c.set_domain("a.example", alias_of="example1.com", quota=5)),
+    ),
+    (
+        "does not exist",
+        lambda c: (
+            c.add_domain("a.example", alias_of="example1.com"),
+            c.add_alias("x@example2.com", ["adam@a.example"]),
+            c.set_domain("a.example", alias_of="example2.com"),
+        ),
+    ),
+    (
+        "does not exist",
+        lambda c: (
+            c.add_domain("a.example", alias_of="example1.com"),
+            c.add_alias("x@example2.com", ["adam@a.example"]),
+            c.set_domain("a.example", alias_of=None),
+        ),
+    ),
+    (
+        "would be a loop",
+        lambda c: (
+            c.add_domain("a.example", alias_of="example1.com"),
+            c.add_alias("x@example2.com", ["y@example2.com"]),
+            c.add_alias("y@example2.com", ["x@a.example"], keep_dangling=True),
+            c.set_domain("a.example", alias_of="example2.com"),
+        ),
+    ),
     ("not hosted", lambda c: c.add_alias("x@example.net", ["adam@example1.com"])),
     ("no targets", lambda c: c.add_alias("x@example1.com", [])),
     ("is no address", lambda c: c.add_alias("x@example1.com", ["adam"])),
