@@ -143,6 +143,14 @@ class Candidate:
                 return credential
         return None
 
+    def compared(self, cache: passwords.VerifiedCache, now: float) -> tuple[Credential, ...]:
+        """Return those with which ``quick`` and ``cached`` compare: a password that misses one is not that one's."""
+        return tuple(
+            credential
+            for credential in self.credentials
+            if passwords.is_quick(credential.stored) or cache.holds(self.user, credential.stored, now)
+        )
+
     def verify(self, password: str) -> Credential | None:
         """Find the matching credential; for a worker. None: there is none, found out with at least one slow hash."""
         slow = False

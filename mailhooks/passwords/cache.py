@@ -25,6 +25,7 @@ _DIGEST_BYTES = 16
 class _Entry:
     user: str
     expires: float
+    of_hash: bytes  # names the stored hash
 
 
 class VerifiedCache:
@@ -35,6 +36,7 @@ class VerifiedCache:
         self._seconds = seconds
         self._key = secrets.token_bytes(_KEY_BYTES)
         self._entries: OrderedDict[bytes, _Entry] = OrderedDict()
+        self._of_hash: dict[bytes, bytes] = {}  # the last entry of each stored hash
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -46,29 +48,42 @@ class VerifiedCache:
         if entry is None:
             return False
         if entry.expires <= now:
-            del self._entries[digest]
+            self._drop(digest)
             return False
         self._entries.move_to_end(digest)
         return True
+
+    def holds(self, user: str, stored: str, now: float) -> bool:
+        """Tell whether a password of this hash is known, so that ``knows`` has told whether another one is right."""
+        digest = self._of_hash.get(self._digest(user, "", stored))
+        return digest is not None and self._entries[digest].expires > now
 
     def add(self, user: str, password: str, stored: str, now: float) -> None:
         """Remember that ``password`` of ``user`` matched ``stored``."""
         if self._limit < 1:
             return
-        self._entries[self._digest(user, password, stored)] = _Entry(user, now + self._seconds)
+        digest, of_hash = self._digest(user, password, stored), self._digest(user, "", stored)
+        self._entries[digest] = _Entry(user, now + self._seconds, of_hash)
+        self._of_hash[of_hash] = digest
         if len(self._entries) > self._limit:
-            self._entries.popitem(last=False)
+            self._drop(next(iter(self._entries)))
 
     def flush(self, users: Collection[str] = ()) -> int:
         """Forget these users (all, when none is named) and return how many entries left: doveadm auth cache flush."""
         if not users:
             count = len(self._entries)
             self._entries.clear()
+            self._of_hash.clear()
             return count
         gone = [digest for digest, entry in self._entries.items() if entry.user in users]
         for digest in gone:
-            del self._entries[digest]
+            self._drop(digest)
         return len(gone)
+
+    def _drop(self, digest: bytes) -> None:
+        of_hash = self._entries.pop(digest).of_hash
+        if self._of_hash.get(of_hash) == digest:
+            del self._of_hash[of_hash]
 
     def _digest(self, user: str, password: str, stored: str) -> bytes:
         # Lengths first, so that no two triples run together to the same text.

@@ -12,6 +12,7 @@ What it does not do: SASL (``wire.sasl``), what a client hears (``auth_client``)
 from __future__ import annotations
 
 import time
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +26,9 @@ from mailhooks.servers.attempt import READINESS, TEMPORARY, THROTTLED
 from mailhooks.servers.auth_quick import QuickLogins
 from mailhooks.servers.check import Check
 from mailhooks.servers.failed_logins import FailedLogins
+from mailhooks.servers.runs import Runs
 from mailhooks.store import Service, Unavailable
+from mailhooks.throttle import Places
 from mailhooks.workers import QueueFull, Stopped
 
 if TYPE_CHECKING:
@@ -47,7 +50,12 @@ MAX_WAITING = 10_000  # attempts that wait for a worker or for their delay to pa
 # Throttled attempts that wait for their delay; beyond it they are answered at once, so that a flood of them takes no
 # place from the others.
 MAX_HELD_OFF = MAX_WAITING // 4
+# One client network has at most this part of the hash queue under way; so has one account, where many people share a
+# network. Who repeats a single wrong password makes one guess, and would take all places for it.
+PART_OF_QUEUE = 5
 REHASHES_AT_ONCE = 4  # new hashes being made; a stronger hash can wait for the next login, other logins cannot
+
+Crowd = tuple[str, str]  # who waits: an account, where that matters, and a network
 
 log = Logger()
 
@@ -87,9 +95,12 @@ class Authenticator:
         self._throttling = throttling
         self._throttle = throttling.throttle if throttling is not None else None
         self.quick = QuickLogins(self, counters, store=store, throttle=self._throttle, now=now)
+        self.places = self._throttle.places if self._throttle is not None else Places()
+        self._crowds: Counter[Crowd] = Counter()  # checks under way of each
         self._counters = counters
         self._store = store
         self._pool = pool
+        self._runs = Runs(pool)
         self._writer = writer
         self._now = now
         self._limited = Limited(clock.seconds)
@@ -125,14 +136,14 @@ class Authenticator:
                 if not outcome.master:
                     return self.count(attempt, outcome)
         # From here on somebody waits.
-        if self.waiting >= MAX_WAITING:
-            return self.count(attempt, TEMPORARY)
         check = Check(self, attempt, asked, later)
-        if isinstance(outcome, Refused):
-            check.refuse_at_once(outcome, is_guess=attempt.keys is not None)
-        elif not (check.audit(outcome) if isinstance(outcome, Accepted) else check.verify(self._pool)):
-            return self.count(attempt, TEMPORARY)
-        return check
+        if isinstance(outcome, Accepted):
+            has_begun = check.audit(outcome)
+        elif isinstance(outcome, Refused):
+            has_begun = check.refuse_at_once(outcome, is_guess=attempt.keys is not None)
+        else:
+            has_begun = check.verify(self._runs)
+        return check if has_begun else self.count(attempt, TEMPORARY)
 
     def _readiness(self, attempt: Attempt) -> Outcome:
         """Refuse when logins can be decided now; raise Unavailable, or say TEMPORARY, when they cannot."""
@@ -202,11 +213,51 @@ class Authenticator:
         check.hold_off(self.settings.failure_delay)
         return check
 
-    def begin(self, attempt: Attempt, asked: Candidate) -> Guess | None:
-        """Count a password that is about to be checked by a worker."""
-        if self._throttle is None:
+    def crowd(self, attempt: Attempt, asked: Candidate) -> Crowd | None:
+        """Tell together with whom an attempt is counted while it is under way; None: with nobody."""
+        place = self.places.of(attempt.network)
+        if self._throttle is None or place.is_allowed:
             return None
-        return self._throttle.begin(asked.user, attempt.network, attempt.password, self._now())
+        return (asked.user if place.is_shared else "", place.narrow)
+
+    def has_room(self, crowd: Crowd | None) -> bool:
+        """Tell whether one more check may be under way."""
+        return self.waiting < MAX_WAITING and (
+            crowd is None or self._crowds[crowd] < max(1, self._pool.limit // PART_OF_QUEUE)
+        )
+
+    def enter(self, crowd: Crowd | None) -> None:
+        """One more is under way."""
+        self.waiting += 1
+        if crowd is not None:
+            self._crowds[crowd] += 1
+
+    def leave(self, crowd: Crowd | None) -> None:
+        """One less is under way."""
+        self.waiting -= 1
+        if crowd is not None:
+            self._crowds[crowd] -= 1
+            if not self._crowds[crowd]:
+                del self._crowds[crowd]
+
+    def begin(self, attempt: Attempt, asked: Candidate) -> tuple[Guess | None, tuple[Credential, ...]]:
+        """Count a password, and tell with which credentials it was compared at hand."""
+        if self._throttle is None:
+            return None, ()
+        now = self._now()
+        guess = self._throttle.begin(asked.user, attempt.network, attempt.password, now)
+        return guess, asked.compared(self.cache, now)
+
+    def leave_undecided(self, asked: Candidate, guess: Guess | None, compared: tuple[Credential, ...]) -> None:
+        """Let a password count that missed what was at hand, though no worker checked it; others were no guess."""
+        if self._throttle is None or guess is None:
+            return
+        if not compared:
+            self._throttle.withdraw(guess, self._now())
+        elif compared == asked.credentials:
+            self._throttle.wrong(guess, self._now())
+        else:
+            self._throttle.stand(guess, self._now())
 
     def settle(self, attempt: Attempt, guess: Guess | None, outcome: Outcome) -> float:
         """Count what came of a check by a worker; return how many times the failure delay is to be held."""

@@ -168,14 +168,18 @@ class Throttle:
             narrow.ticket = b""  # it is good for one check
         return Guess(account, place, digest, marks, not is_known and not place.is_shared, is_attack)
 
-    def wrong(self, guess: Guess, now: float) -> float:
-        """The password was wrong; return by how many times the failure delay is to be held."""
+    def stand(self, guess: Guess, now: float) -> None:
+        """The password missed what was compared with it, though that was not all: it counts, unless it proves right."""
         if guess.blames_network and guess.marks[0] in self._undecided:
             for key in [("", network) for network in guess.place.networks]:
                 self._networks.make(key).see(guess.digest, PAIR_SEEN)
                 self._networks.add(key, 1, now)
         self._undecided.difference_update(guess.marks)
         self._leave(guess)
+
+    def wrong(self, guess: Guess, now: float) -> float:
+        """The password was wrong; return by how many times the failure delay is to be held."""
+        self.stand(guess, now)
         pair, _ = guess.marks[0]
         record = self._pairs.get(pair)
         if record is None:
@@ -199,6 +203,8 @@ class Throttle:
             self._leave(guess)
             for mark in guess.marks:
                 self._take_back(mark, now)
+            for network in place.networks:  # where it may stand
+                self._take_back((("", network), guess.digest), now)
         for network in place.networks:
             self._pairs.drop((account, network))
         key = (account, place.home)

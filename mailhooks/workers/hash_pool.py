@@ -63,7 +63,7 @@ class HashPool:
 
     def __init__(self, reactor: Reactor, threads: int, queue_limit: int) -> None:
         self._reactor = reactor
-        self._limit = queue_limit
+        self.limit = queue_limit
         self._waiting: deque[_Task] = deque()
         self._changed = threading.Condition()
         self._stopping = False
@@ -81,7 +81,7 @@ class HashPool:
     @property
     def full(self) -> bool:
         """Whether the next piece of work would be turned away."""
-        return self._stopping or len(self._waiting) >= self._limit
+        return self._stopping or len(self._waiting) >= self.limit
 
     def run(self, function: Callable[..., Any], *args: Any, label: str = "") -> Deferred[Any]:
         """Run ``function(*args)`` on a thread; its time is counted under ``label``. Raises QueueFull at once."""

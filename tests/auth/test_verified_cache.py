@@ -51,3 +51,21 @@ def test_two_processes_share_no_digest():
     one, two = VerifiedCache(10, 300.0), VerifiedCache(10, 300.0)
     assert one._digest("a", "p", "h") != two._digest("a", "p", "h")
     assert b"secret" not in one._digest("a", "secret", "h")
+
+
+def test_it_tells_of_which_hashes_it_holds_a_password():
+    cache = VerifiedCache(2, 300.0)
+    for user in ("a", "b"):
+        cache.add(user, "secret", "{X}1", 0)
+    assert [cache.holds(user, stored, 1) for user, stored in [("a", "{X}1"), ("a", "{X}2"), ("c", "{X}1")]] == [
+        True,
+        False,
+        False,
+    ]
+    assert not cache.holds("a", "{X}1", 301)
+    cache.add("c", "secret", "{X}1", 1)  # the first one leaves
+    assert [cache.holds(user, "{X}1", 1) for user in "abc"] == [False, True, True]
+    cache.flush(["b"])
+    assert [cache.holds(user, "{X}1", 1) for user in "abc"] == [False, False, True]
+    cache.flush()
+    assert not cache._of_hash

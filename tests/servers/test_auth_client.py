@@ -10,7 +10,7 @@ from mailhooks.passwords import hash_password
 from mailhooks.servers import auth_client
 from mailhooks.store import Service, State
 
-ADAM, BOB = "adam@example1.com", "bob@example1.com"
+ADAM, BOB, CAROL = "adam@example1.com", "bob@example1.com", "carol@example1.com"
 HELLO = "VERSION\t1\t2\nCPID\t10662\n"
 QUICK = "{PLAIN}secret"
 
@@ -256,7 +256,7 @@ def test_a_rush_of_logins_that_heard_try_again_left_its_hashes_to_the_workers(sc
     """Who came after it waited for the hashes of all who were gone: minutes without a login."""
     scene.add(BOB, password=hash_password("secret"))
     with scene.busy_worker():
-        client.say("".join(auth(number, BOB) for number in range(1, 6)))
+        client.say("".join(auth(number, BOB, f"wrong {number}") for number in range(1, 6)))
         assert scene.pool.depth == 5
         client.say("CANCEL\t5\n")
         assert scene.pool.depth == 4
@@ -280,10 +280,38 @@ def test_wrong_passwords_do_not_cost_memory_without_bound(scene, client, monkeyp
 
 
 def test_replies_come_in_any_order_each_with_its_own_id(scene, client):
-    scene.add(BOB, password=hash_password("secret"))
-    assert client.say(auth(1, BOB) + auth(2) + auth(3, BOB)) == f"OK\t2\tuser={ADAM}\n"
+    scene.add(BOB, CAROL, password=hash_password("secret"))
+    assert client.say(auth(1, BOB) + auth(2) + auth(3, CAROL)) == f"OK\t2\tuser={ADAM}\n"
     scene.clock.wait(2)
-    assert client.heard() == f"OK\t1\tuser={BOB}\nOK\t3\tuser={BOB}\n"
+    assert client.heard() == f"OK\t1\tuser={BOB}\nOK\t3\tuser={CAROL}\n"
+
+
+def test_one_password_sent_many_times_at_once_costs_one_hash(scene, client):
+    """Hundreds of copies of one wrong password, which is one guess, took all places in the queue."""
+    scene.add(BOB, password=hash_password("secret"))
+    other = Client(scene.login)
+    other.heard()
+    with scene.busy_worker():
+        client.say("".join(auth(number, BOB) for number in range(1, 41)) + auth(41, BOB, "wrong"))
+        other.say(HELLO + auth(1, BOB) + auth(2, BOB, more="\trip=192.0.2.1"))
+        assert scene.pool.depth == 3
+        client.say("CANCEL\t1\nCANCEL\t41\n")
+        assert scene.pool.depth == 2
+    scene.clock.wait_until(lambda: scene.authenticator.waiting == 0)
+    assert client.heard() == "".join(f"OK\t{number}\tuser={BOB}\n" for number in range(2, 41))
+    assert other.heard() == f"OK\t1\tuser={BOB}\nOK\t2\tuser={BOB}\n"
+
+
+def test_a_password_that_was_changed_meanwhile_is_not_found_out_by_the_run_of_an_earlier_copy(scene, client):
+    scene.add(BOB, password=hash_password("secret"))
+    with scene.busy_worker():
+        client.say(auth(1, BOB, "new"))
+        with scene.store.change("test") as change:
+            change.set_password(BOB, hash_password("new"))
+        scene.store.renew()
+        client.say(auth(2, BOB, "new"))
+    scene.clock.wait(2)
+    assert client.heard() == f"OK\t2\tuser={BOB}\n"
 
 
 def test_requests_beyond_the_bound_are_temporary_and_a_silent_exchange_makes_room(scene, client, monkeypatch):

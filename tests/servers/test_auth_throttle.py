@@ -9,10 +9,11 @@ from auth_scene import Client, Scene, plain
 from twisted.logger import formatEvent, globalLogPublisher
 
 from mailhooks.passwords import hash_password
+from mailhooks.servers.authenticator import PART_OF_QUEUE
 from mailhooks.store import Store
 from mailhooks.throttle import Settings
 
-ADAM = "adam@example1.com"
+ADAM, BOB = "adam@example1.com", "bob@example1.com"
 HELLO = "VERSION\t1\t2\nCPID\t10662\n"
 HOTEL, HOME = "192.0.2.200", "198.51.100.7"
 LIMIT = 3
@@ -117,13 +118,105 @@ def test_going_before_the_answer_is_no_way_around(scene, login):
     assert login("secret") == LATER
 
 
-def test_what_no_worker_looked_at_is_no_guess(scene, login):
+def undecided(scene, how, user, passwords):
+    """Send passwords that no worker comes to check."""
+    client = connect(scene.login)
     with scene.busy_worker():
-        for number in range(LIMIT):
-            client = connect(scene.login)
-            client.say(f"AUTH\t1\tPLAIN\tservice=imap\trip={HOTEL}\tresp={plain(ADAM, f'guess {number}')}\n")
+        scene.pool.limit = 0 if how == "queue full" else 10
+        for number, password in enumerate(passwords, 1):
+            resp = plain(user, password)
+            client.say(f"AUTH\t{number}\tPLAIN\tservice=imap\trip={HOTEL}\tresp={resp}\n")
+            if how == "cancelled":
+                client.say(f"CANCEL\t{number}\n")
+            elif how == "too late":
+                scene.clock.advance(8.1)
+        if how == "gone":
             client.leave()
-    assert login("secret") == IN
+        scene.pool.limit = 10
+
+
+GUESSES = [f"guess {number}" for number in range(LIMIT)]
+WAYS = pytest.mark.parametrize("how", ["queue full", "cancelled", "too late", "gone"])
+
+
+@WAYS
+def test_what_nothing_looked_at_is_no_guess(scene, login, how):
+    scene.add(BOB, password=hash_password("secret"))
+    undecided(scene, how, BOB, GUESSES)
+    undecided(scene, how, "nobody@example1.com", GUESSES)
+    assert login("secret", login=BOB) == f"OK\tuser={BOB}"
+    assert scene.counters.limit_trips == {}
+
+
+@WAYS
+def test_what_missed_a_quick_hash_is_a_guess_though_no_worker_came(scene, login, how):
+    """While the queue was full, who heard "try again" to a password could go on to the next one for ever."""
+    undecided(scene, how, ADAM, GUESSES)
+    assert login("secret") == LATER
+
+
+@WAYS
+def test_what_missed_the_verified_cache_is_a_guess_though_no_worker_came(scene, login, how):
+    scene.add(BOB, password=hash_password("secret"))
+    assert login("secret", login=BOB, rip=HOME) == f"OK\tuser={BOB}"
+    undecided(scene, how, BOB, GUESSES)
+    assert login("secret", login=BOB).endswith("temp_fail")
+
+
+@WAYS
+def test_a_right_password_that_missed_another_credential_is_not_refused_for_it(scene, login, how):
+    with scene.store.change("test") as change:
+        change.add_app_password(ADAM, label="phone", hash=hash_password("app"))
+    scene.store.renew()
+    undecided(scene, how, ADAM, ["app"] * 9)
+    assert login("app") == IN
+    assert not any(
+        table.all_keys() for table in (scene.throttling.throttle._networks, scene.throttling.throttle._accounts)
+    )
+
+
+def test_one_network_that_tries_out_accounts_while_the_queue_is_full_is_stopped(scene, login):
+    names = [f"user{number}@example1.com" for number in range(6)]
+    scene.add(*names, password="{PLAIN}secret")
+    for name in names[:5]:
+        undecided(scene, "queue full", name, ["Summer2026"])
+    assert login("secret", login=names[5]).endswith("temp_fail")
+    assert scene.counters.limit_trips == {"login_network": 1}
+
+
+def test_one_network_does_not_take_all_places_in_the_queue(scene):
+    """One address with hundreds of logins under way kept everybody else from logging in."""
+    names = [f"user{number}@example1.com" for number in range(5)]
+    scene.add(*names, password=hash_password("secret"))
+    scene.pool.limit = 2 * PART_OF_QUEUE
+
+    def ask(client, number, rip):
+        resp = plain(names[number], "secret")
+        return client.say(f"AUTH\t{number + 1}\tPLAIN\tservice=imap\trip={rip}\tresp={resp}\n")
+
+    one, other, webmail, allowed = (connect(scene.login) for _ in range(4))
+    for client in (one, other, webmail, allowed):
+        client.heard()
+    with scene.busy_worker():
+        assert [ask(one, number, HOTEL) for number in range(2)] == ["", ""]
+        assert ask(one, 2, HOTEL) == f"FAIL\t3\tuser={names[2]}\tcode=temp_fail\n"
+        assert ask(other, 2, HOME) == ""
+        assert [ask(webmail, number, "127.0.0.1") for number in range(4)] == [""] * 4
+        scene.pool.limit = 20
+        assert [ask(allowed, number, "198.18.0.1") for number in range(5)] == [""] * 5
+    scene.clock.wait_until(lambda: scene.authenticator.waiting == 0)
+    assert [client.heard().count("OK") for client in (one, other, webmail, allowed)] == [2, 1, 4, 5]
+    assert not scene.authenticator._crowds
+
+
+def test_what_is_held_off_is_answered_within_the_limit_however_long_the_delay(store, store_url, key_file):
+    scene = Scene(store, store_url, key_file, throttle=Settings(pair_guesses=1), failure_delay=60.0)
+    scene.add(ADAM, password="{PLAIN}secret")
+    scene.throttling.renewed()
+    login = Tries(scene)
+    assert login("guess") == WRONG
+    assert login("secret") == LATER
+    scene.end()
 
 
 def test_queue_hash_and_grown_delay_stay_within_the_limit(store, store_url, key_file):
