@@ -17,13 +17,14 @@ def command() -> None:
     """SpamAssassin's preferences; a user's beat the domain's, which beat @GLOBAL's."""
 
 
-@command.command("set")
+@command.command("set", context_settings={"ignore_unknown_options": True})  # -2 is a value, not an option
 @click.argument("scope", type=SCOPE, metavar="USER|@DOMAIN|@GLOBAL")
 @click.argument("preference")
-@click.argument("value")
+@click.argument("words", metavar="VALUE...", nargs=-1, required=True)
 @pass_session
-def set_(session: Session, scope: str, preference: str, value: str) -> None:
-    """Set a preference, like required_score 3.5."""
+def set_(session: Session, scope: str, preference: str, words: tuple[str, ...]) -> None:
+    """Set a preference, like required_score -2 or score HTML_MESSAGE 0.5, in place of its value before."""
+    value = " ".join(words)
     try:
         spamprefs.check(preference, value)
     except spamprefs.PreferenceError as error:

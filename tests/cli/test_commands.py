@@ -243,6 +243,23 @@ def test_spam(site):
     assert len(site.json("spam", "list")) == 1
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("required_score", "-2"),
+        ("required_score", "--", "-2.5"),
+        ("score", "HTML_MESSAGE", "0.5"),
+        ("score", "HTML_MESSAGE 0.5"),
+        ("score", "HTML_MESSAGE", "-1", "-2", "0", "0.5"),
+        ("whitelist_from", "--", "-h@b.example", "*@a.example"),
+    ],
+)
+def test_a_spam_preference_below_zero_or_of_several_words_was_taken_for_options(site, words):
+    site.ok("spam", "set", "@GLOBAL", *words)
+    (row,) = site.json("spam", "list")
+    assert (row["preference"], row["value"]) == (words[0], " ".join(word for word in words[1:] if word != "--"))
+
+
 def test_lookup(site):
     assert site.ok("lookup", "virtual_mailbox_maps", "ADAM+x@example1.COM") == "adam@example1.com\n"
     assert "nobody" in site.fails(1, "lookup", "virtual_mailbox_maps", "nobody@example1.com")
