@@ -77,6 +77,9 @@ def rcpt(
 
     ``sender`` is the login's own address unless said otherwise, from outside the null sender.
     """
+    if not _is_qualified(recipient):
+        text = f"504 5.5.2 <{recipient}>: Recipient address rejected: need fully-qualified address"
+        return Explanation((Step("address", f"{recipient!r} has no whole domain"),), text)
     address = fold(recipient)
     if address is None:
         text = f"501 5.1.3 <{recipient}>: Bad recipient address syntax"
@@ -131,6 +134,14 @@ _ADDRESS_TABLES = ("virtual_alias_maps", "virtual_mailbox_maps")
 _SENDER_TABLES = ("smtpd_sender_login_maps", "sender_dependent_relayhost_maps")
 
 
+def _is_qualified(recipient: str) -> bool:
+    """Whether Postfix's reject_non_fqdn_recipient lets it pass (smtpd_check.c): postmaster needs no domain."""
+    _, at, domain = recipient.rpartition("@")
+    if not at:
+        return recipient.lower() in ("", "postmaster")
+    return not domain or "." in domain or domain.startswith("[")  # an empty one is a fault of another kind
+
+
 def _limits(store: Store, login: str, client: str) -> Iterator[Step]:
     """Say what is used of the limits that count for a login from an address, and whether it is suspended."""
     memory = Memory()
@@ -182,7 +193,7 @@ def _names(addresses: tuple[str, ...]) -> str:
 def _request(
     state: str, context: str, *, sender: str, login: str, recipient: str = "", size: int = 0, client: str = ""
 ) -> Request:
-    return Request(
+    return Request.of(
         {
             "request": "smtpd_access_policy",
             "protocol_state": state,

@@ -220,7 +220,8 @@ class Connection(Protocol):
             self.half_since = None
         elif self.half_since is None or self._progress:
             self.half_since = self.server.clock.seconds()
-        self.close_if_drained()
+        if self.server.draining:
+            self.close_if_drained()
 
     def connectionLost(self, reason: Failure | None = None) -> None:  # noqa: ARG002 - Twisted gives it
         """Leave the server's books."""

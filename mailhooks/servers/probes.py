@@ -62,7 +62,7 @@ PROBES = {
     "tcp_table": Probe(tcp_table.request(NOBODY), _LINE, b"500 "),
     "policy": Probe(
         policy.render_request(
-            policy.Request({"request": "smtpd_access_policy", "protocol_state": "RCPT", "recipient": NOBODY})
+            policy.Request.of({"request": "smtpd_access_policy", "protocol_state": "RCPT", "recipient": NOBODY})
         ),
         re.compile(rb"\n\n\Z"),
         b"action=DUNNO",

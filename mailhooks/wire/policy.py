@@ -11,9 +11,13 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from itertools import repeat
+from typing import TYPE_CHECKING, NamedTuple
 
 from mailhooks.wire.errors import WireError
 from mailhooks.wire.sentence import clean
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 # Some thirty attributes, none longer than an SMTP line of 2,048 bytes but the names in a client's certificate.
 MAX_REQUEST_BYTES = 65_536
@@ -22,89 +26,73 @@ DEFAULT_CONTEXT = "smtp"  # what an empty policy_context stands for: the port th
 
 MAX_DIGITS = 18  # of a number: 64 bits, and int() raises on thousands
 
-_NUMBERS = ("size", "recipient_count", "encryption_keysize")
+# What Postfix 3.7 to 3.10 say, in their order, in half the time that any order takes. The last two are 3.10's.
+_USUAL = re.compile(
+    "request=smtpd_access_policy\nprotocol_state=(.*)\nprotocol_name=.*\nclient_address=(.*)\nclient_name=.*\n"
+    "client_port=.*\nreverse_client_name=.*\nserver_address=.*\nserver_port=.*\nhelo_name=.*\nsender=(.*)\n"
+    f"recipient=(.*)\nrecipient_count=([0-9]{{0,{MAX_DIGITS}}})\nqueue_id=.*\ninstance=(.*)\n"
+    f"size=([0-9]{{0,{MAX_DIGITS}}})\netrn_domain=.*\nstress=.*\nsasl_method=.*\nsasl_username=(.*)\nsasl_sender=.*\n"
+    "ccert_subject=.*\nccert_issuer=.*\nccert_fingerprint=.*\nccert_pubkey_fingerprint=.*\nencryption_protocol=.*\n"
+    "encryption_cipher=.*\nencryption_keysize=.*\npolicy_context=(.*)(?:\n(?:compatibility_level|mail_version)=.*)*"
+)
 _DSN = re.compile(r"[45]\.[0-9]{1,3}\.[0-9]{1,3}")
 _HEADER_NAME = re.compile(r"[!-9;-~]+")  # RFC 5322 section 2.2
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
-    """What smtpd knows at one step of a session; an attribute that it does not know is empty."""
+class Request(NamedTuple):
+    """What smtpd knows at one step of a session; an attribute that it does not know is empty.
 
-    attributes: dict[str, str]
+    A tuple of what the rules ask for, since they ask many times; everything that came is in ``attributes``.
+    """
 
-    @property
-    def state(self) -> str:
-        """The step at which smtpd asks: ``CONNECT``, ``EHLO``, ``MAIL``, ``RCPT``, ``END-OF-MESSAGE``."""
-        return self.attributes.get("protocol_state", "")
+    state: str  # the step at which smtpd asks: CONNECT, EHLO, MAIL, RCPT, DATA, END-OF-MESSAGE, VRFY
+    client_address: str  # the IP address of the SMTP client
+    sender: str  # the envelope sender as typed, empty for the null sender
+    recipient: str  # as typed; after RCPT only when there is exactly one
+    recipient_count: int  # known at DATA and END-OF-MESSAGE only: 0 at RCPT
+    instance: str  # the same for all requests of one message; ``queue_id`` is not there yet at the first RCPT
+    size: int  # bytes: what the client announced (0: nothing), at END-OF-MESSAGE what came
+    sasl_username: str  # the login, empty when the client did not authenticate
+    policy_context: str  # what main.cf calls the place that asks; "smtp" where it says nothing
+    text: str  # all lines as they came, without the last line end
 
-    @property
-    def sender(self) -> str:
-        """The envelope sender as typed, empty for the null sender."""
-        return self.attributes.get("sender", "")
-
-    @property
-    def recipient(self) -> str:
-        """The recipient as typed; after RCPT only when there is exactly one."""
-        return self.attributes.get("recipient", "")
-
-    @property
-    def recipient_count(self) -> int:
-        """Number of recipients, known at DATA and END-OF-MESSAGE only: 0 at RCPT."""
-        return self._number("recipient_count")
+    @classmethod
+    def of(cls, attributes: Mapping[str, str]) -> Request:
+        """Make a request of its attributes. Raises ``WireError`` for a number that is none."""
+        return _picked(attributes, "\n".join(f"{name}={value}" for name, value in attributes.items()))
 
     @property
-    def size(self) -> int:
-        """Bytes: what the client announced (0: nothing), at END-OF-MESSAGE what came."""
-        return self._number("size")
+    def attributes(self) -> dict[str, str]:
+        """Every attribute by its name, also those that no rule asks for."""
+        return _attributes(self.text)
 
-    @property
-    def instance(self) -> str:
-        """The same for all requests of one message; ``queue_id`` is not there yet at the first RCPT."""
-        return self.attributes.get("instance", "")
 
-    @property
-    def queue_id(self) -> str:
-        """The queue file, empty until the first recipient is accepted."""
-        return self.attributes.get("queue_id", "")
+def _attributes(text: str) -> dict[str, str]:
+    return dict(map(str.split, text.split("\n"), repeat("="), repeat(1)))  # a comprehension takes 1 µs more
 
-    @property
-    def client_address(self) -> str:
-        """The IP address of the SMTP client."""
-        return self.attributes.get("client_address", "")
 
-    @property
-    def client_name(self) -> str:
-        """The verified name of the SMTP client, or ``unknown``."""
-        return self.attributes.get("client_name", "")
+def _picked(attributes: Mapping[str, str], text: str) -> Request:
+    get = attributes.get
+    return Request(
+        get("protocol_state", ""),
+        get("client_address", ""),
+        get("sender", ""),
+        get("recipient", ""),
+        _number("recipient_count", get("recipient_count", "")),
+        get("instance", ""),
+        _number("size", get("size", "")),
+        get("sasl_username", ""),
+        get("policy_context") or DEFAULT_CONTEXT,
+        text,
+    )
 
-    @property
-    def helo_name(self) -> str:
-        """What the client calls itself."""
-        return self.attributes.get("helo_name", "")
 
-    @property
-    def sasl_username(self) -> str:
-        """The login, empty when the client did not authenticate."""
-        return self.attributes.get("sasl_username", "")
-
-    @property
-    def sasl_method(self) -> str:
-        """The SASL mechanism of the login."""
-        return self.attributes.get("sasl_method", "")
-
-    @property
-    def encryption_protocol(self) -> str:
-        """The TLS version, empty without TLS."""
-        return self.attributes.get("encryption_protocol", "")
-
-    @property
-    def policy_context(self) -> str:
-        """What main.cf calls the place that asks; ``smtp`` where it says nothing."""
-        return self.attributes.get("policy_context") or DEFAULT_CONTEXT
-
-    def _number(self, name: str) -> int:
-        return int(self.attributes.get(name) or 0)
+def _number(name: str, text: str) -> int:
+    if not text:
+        return 0
+    if not (text.isdecimal() and text.isascii() and len(text) <= MAX_DIGITS):
+        raise WireError("field", f"{name} is not a number")
+    return int(text)
 
 
 class RequestParser:
@@ -150,23 +138,26 @@ def parse_request(block: bytes) -> Request:
     Bytes that are not UTF-8 become U+FFFD: HELO name and addresses are what a stranger typed, smtpd passes them on as
     they are, and they must neither stop the policy nor match anything.
     """
+    text = block.decode(errors="replace")
+    usual = _USUAL.fullmatch(text)
+    if usual is not None:
+        state, client, sender, recipient, count, instance, size, login, context = usual.groups()
+        return Request(
+            state, client, sender, recipient, int(count or 0), instance, int(size or 0), login,
+            context or DEFAULT_CONTEXT, text,
+        )  # fmt: skip
     try:
-        lines = block.decode(errors="replace").split("\n")
-        attributes = dict(map(str.split, lines, repeat("="), repeat(1)))  # a comprehension takes 1 µs more
+        attributes = _attributes(text)
     except ValueError as error:
         raise WireError("framing", "a line of the request has no =") from error
     if attributes.get("request") != "smtpd_access_policy":
         raise WireError("unknown_command", "the request is not smtpd_access_policy")
-    for name in _NUMBERS:
-        number = attributes.get(name)
-        if number and not (number.isascii() and number.isdigit() and len(number) <= MAX_DIGITS):
-            raise WireError("field", f"{name} is not a number")
-    return Request(attributes)
+    return _picked(attributes, text)
 
 
 def render_request(request: Request) -> bytes:
     """Make a request as smtpd does, for checks of our own socket."""
-    return "".join(f"{name}={value}\n" for name, value in request.attributes.items()).encode() + b"\n"
+    return f"{request.text}\n\n".encode()
 
 
 @dataclass(frozen=True, slots=True)

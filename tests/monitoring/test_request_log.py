@@ -16,7 +16,7 @@ REQUEST = re.compile(
 )
 NOBODY = socketmap.request("virtual_mailbox_maps", "no one@example1.com")
 POLICY = policy.render_request(
-    policy.Request(
+    policy.Request.of(
         {"request": "smtpd_access_policy", "protocol_state": "RCPT", "instance": "12ab.1", "recipient": "x@y"}
     )
 )

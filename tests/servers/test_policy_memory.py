@@ -25,7 +25,7 @@ ADAM = "adam@example1.com"
 def ask(rules, state="RCPT", **attributes):
     context = "submission" if state == "RCPT" else "end-of-message"
     given = {"protocol_state": state, "policy_context": context, "sasl_username": ADAM, "instance": "i"}
-    return rules.decide(Request({**given, "recipient": "x@outside.example", **attributes}))
+    return rules.decide(Request.of({**given, "recipient": "x@outside.example", **attributes}))
 
 
 @pytest.fixture

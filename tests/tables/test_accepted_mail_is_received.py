@@ -50,7 +50,7 @@ class Machine:
 
     def objects(self, address: str) -> bool:
         attributes = {"protocol_state": "RCPT", "recipient": address, "sender": "joe@out.example", "instance": "1"}
-        return bool(self.policy.decide(Request(attributes), self.store, START).rule)
+        return bool(self.policy.decide(Request.of(attributes), self.store, START).rule)
 
     def expanded(self, address: str) -> list[str]:
         """The final addresses, as cleanup makes them; fails where it would go round."""

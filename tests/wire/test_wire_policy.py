@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from recordings import SAMPLES, read
 
+from mailhooks.wire.errors import WireError
 from mailhooks.wire.policy import (
     MAX_REQUEST_BYTES,
     DeferIfPermit,
@@ -41,13 +42,13 @@ def test_rcpt_of_postfix_3_7():
     assert request.recipient_count == 0
     assert request.size == 174
     assert re.fullmatch(r"[0-9a-f]+(\.[0-9a-f]+){3}", request.instance)
-    assert request.queue_id == ""
+    assert request.attributes["queue_id"] == ""
     assert request.client_address == "127.0.0.1"
-    assert request.client_name == "localhost"
-    assert request.helo_name == "client.test"
+    assert request.attributes["client_name"] == "localhost"
+    assert request.attributes["helo_name"] == "client.test"
     assert request.sasl_username == ""
-    assert request.sasl_method == ""
-    assert request.encryption_protocol == ""
+    assert request.attributes["sasl_method"] == ""
+    assert request.attributes["encryption_protocol"] == ""
     assert request.policy_context == "smtp"
     check(RequestParser, RCPT, [request])
     assert render_request(request) == RCPT
@@ -59,10 +60,10 @@ def test_end_of_message_of_postfix_3_10_has_two_attributes_more():
     assert request.attributes["mail_version"] == "3.10.13"
     assert request.attributes["compatibility_level"] == "3.6"
     assert (request.state, request.recipient, request.recipient_count) == ("END-OF-MESSAGE", "", 2)
-    assert (request.sasl_method, request.sasl_username) == ("LOGIN", "bo@ex.test")
-    assert request.queue_id
+    assert (request.attributes["sasl_method"], request.sasl_username) == ("LOGIN", "bo@ex.test")
+    assert request.attributes["queue_id"]
     assert request.size > 0
-    assert request.encryption_protocol == "TLSv1.3"
+    assert request.attributes["encryption_protocol"] == "TLSv1.3"
     assert request.policy_context == "end-of-message"
     check(RequestParser, END_OF_MESSAGE, [request])
 
@@ -93,7 +94,7 @@ def test_unknown_attributes_are_kept_and_values_may_hold_equals_signs():
 
 def test_helo_that_is_not_utf_8_stops_nothing():
     (request,) = RequestParser().feed(b"request=smtpd_access_policy\nhelo_name=\xff\xfe\n\n")
-    assert request.helo_name == "\ufffd\ufffd"
+    assert request.attributes["helo_name"] == "\ufffd\ufffd"
 
 
 @pytest.mark.parametrize(
@@ -143,9 +144,29 @@ words = st.text(st.characters(codec="utf-8", exclude_characters="\n"), max_size=
 
 @given(st.dictionaries(words.filter(lambda name: name and "=" not in name), words))
 def test_requests_round_trip(attributes):
-    request = Request({"request": "smtpd_access_policy", **attributes, "size": "7"})
-    if attributes.get("request") is None and not set(attributes) & {"recipient_count", "encryption_keysize"}:
+    request = Request.of({"request": "smtpd_access_policy", **attributes, "size": "7"})
+    if attributes.get("request") is None and not set(attributes) & {"recipient_count"}:
         assert RequestParser().feed(render_request(request)) == [request]
+
+
+NAMES = [line.partition(b"=")[0].decode() for line in END_OF_MESSAGE.splitlines() if line]
+
+
+@given(st.dictionaries(st.sampled_from(NAMES[1:]), words), st.booleans())
+def test_the_usual_order_and_any_other_say_the_same(values, usual):
+    sample = {name: values.get(name, "7") for name in NAMES}
+    sample |= {"request": "smtpd_access_policy"}
+    if not usual:
+        sample = dict(reversed(sample.items()))
+    text = "".join(f"{name}={value}\n" for name, value in sample.items()).encode() + b"\n"
+    try:
+        expected = Request.of(sample)
+    except WireError as error:
+        check_fault(RequestParser, text, error.kind)
+    else:
+        (request,) = RequestParser().feed(text)
+        assert request == expected
+        assert request.attributes == sample
 
 
 @pytest.mark.parametrize(
