@@ -189,12 +189,15 @@ def candidate(
 def scram_keys(store: Store, login: str, mechanism: str, rules: LoginRules = STANDARD) -> str:
     """Return what a SCRAM login is asked with: the account's keys, or such as nothing fits. Raises Unavailable.
 
-    Both are looked for always, so that the time does not tell who has keys.
+    Only the account's own address, or a master's behind the separator, is asked with its keys: one salt for several
+    names would tell that they are one account's, while each name of nobody has its own. Both are looked for always, so
+    that the time does not tell who has keys.
     """
     meant = logins.who(store, login, rules=rules)
-    owner = meant.owner if meant else login
-    nobody = scram.fake(store.scram_seed(), mechanism, owner)
-    return store.scram_keys(owner, mechanism) or nobody
+    name = login.rpartition(rules.separator)[2] if meant and meant.master else login
+    name = address.fold(name) or name
+    nobody = scram.fake(store.scram_seed(), mechanism, name)
+    return store.scram_keys(name, mechanism) or nobody
 
 
 def decide(store: Store, asked: Candidate, matched: Credential | None, now: float) -> Accepted | Refused:

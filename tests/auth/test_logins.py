@@ -192,7 +192,7 @@ def test_keys_are_those_of_the_account_and_made_up_for_all_others(store):
         change.set_scram(ADAM, {"SCRAM-SHA-1": "1", "SCRAM-SHA-256": "256"})
     store.renew()
     assert passdb.scram_keys(store, "Adam@example1.COM", "SCRAM-SHA-256") == "256"
-    assert passdb.scram_keys(store, "office@example1.com", "SCRAM-SHA-1", ALIASES) == "1"
+    assert passdb.scram_keys(store, "office@example1.com", "SCRAM-SHA-1", ALIASES) != "1"
     assert passdb.scram_keys(store, f"{BOB}*{ADAM}", "SCRAM-SHA-1", LoginRules(masters=frozenset({ADAM}))) == "1"
     for nobody in (BOB, "nobody@example1.com", "no address", ""):
         keys = passdb.scram_keys(store, nobody, "SCRAM-SHA-1")

@@ -287,8 +287,17 @@ def test_ok_says_by_which_name_somebody_logged_in(client):
     assert auth(1, "Office@example1.com") == f"OK\t1\tuser={ADAM}\toriginal_user=office@example1.com\n"
     assert auth(2, "adam+x@example1.com") == f"OK\t2\tuser={ADAM}\toriginal_user=adam+x@example1.com\n"
     assert auth(3, "ADAM@example1.com") == f"OK\t3\tuser={ADAM}\n"
-    login = Login(client, 4, "office@example1.com").begin(FINAL)
-    assert login.prove().startswith(f"OK\t4\tuser={ADAM}\toriginal_user=office@example1.com\tresp=")
+
+
+def test_the_salt_tells_of_no_name_that_it_is_another_one_of_an_account(scene, client):
+    """One salt for an account's address, its extensions and its aliases told that it exists."""
+    names = [ADAM, "adam+x@example1.com", "office@example1.com", f"{BOB}*office@example1.com"]
+    names += ["nobody@example1.com", "nobody+x@example1.com", "nobody@example1.com*adam@example1.com"]
+    logins = [Login(client, number, name).begin(FINAL) for number, name in enumerate(names, 1)]
+    assert len({login.first.partition(",s=")[2] for login in logins}) == len(names)
+    assert [login.prove()[:2] for login in logins] == ["OK", "", "", "", "", "", ""]
+    scene.clock.advance(2.1)
+    assert client.heard() == "".join(f"FAIL\t{number}\tuser={name}\n" for number, name in enumerate(names[1:], 2))
 
 
 def test_a_master_is_let_in_when_that_is_in_the_audit_log(scene, client):
