@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from OpenSSL import SSL
 from twisted.internet import endpoints
-from twisted.internet.interfaces import IOpenSSLServerConnectionCreator
+from twisted.internet.endpoints import wrapClientTLS
+from twisted.internet.interfaces import IOpenSSLClientConnectionCreator, IOpenSSLServerConnectionCreator
 from twisted.logger import Logger
 from zope.interface import implementer
 
@@ -64,6 +65,20 @@ class RenewedContext:
 
     def _look(self) -> Signature:
         return tuple(_signature(name) for name in self._files)
+
+
+@implementer(IOpenSSLClientConnectionCreator)
+class _AnyServer:
+    """The client's side of TLS for who only wants to see that somebody answers: no certificate is verified or shown."""
+
+    def clientConnectionForTLS(self, tlsProtocol: Any) -> Any:  # noqa: N802, N803, ARG002 - Twisted calls it
+        """Begin with a server."""
+        return SSL.Connection(SSL.Context(SSL.TLS_CLIENT_METHOD), None)
+
+
+def any_server(endpoint: Any) -> Any:
+    """Wrap a client endpoint in TLS that trusts whoever answers; for probes of our own listeners."""
+    return wrapClientTLS(_AnyServer(), endpoint)
 
 
 def files_of(arguments: Mapping[str, str]) -> tuple[str, ...]:

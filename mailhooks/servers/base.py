@@ -14,7 +14,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IPushProducer
+from twisted.internet.interfaces import IHandshakeListener, IPushProducer, ISSLTransport
 from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
@@ -42,7 +42,7 @@ SWEEP_SECONDS = 5.0  # how often the three limits above are looked at: one timer
 log = Logger()
 
 
-@implementer(IPushProducer)
+@implementer(IPushProducer, IHandshakeListener)
 class Connection(Protocol):
     """One client. Subclasses have a ``parser`` and ``answer``, and what they need of greeting, error_reply, lost."""
 
@@ -194,10 +194,23 @@ class Connection(Protocol):
     # What Twisted calls
 
     def connectionMade(self) -> None:
-        """Enter the server's books and greet."""
+        """Enter the server's books and greet; behind TLS later."""
         self.server.enter(self)
-        self.transport.registerProducer(self, True)
-        self.send(self.greeting())
+        if not ISSLTransport.providedBy(self.transport):
+            self._greet()
+
+    def handshakeCompleted(self) -> None:
+        """TLS is there: greet.
+
+        A greeting before would wait for the handshake, and Twisted would read nothing, no handshake either, until that
+        greeting is sent.
+        """
+        self._greet()
+
+    def _greet(self) -> None:
+        if not self.closing:
+            self.transport.registerProducer(self, True)
+            self.send(self.greeting())
 
     def dataReceived(self, data: bytes) -> None:
         """Let the protocol take the bytes, write its replies, keep its limits."""

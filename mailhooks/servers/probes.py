@@ -2,7 +2,7 @@
 
 Every probe asks for a name that cannot exist (RFC 2606), so that a ready hook says a positive "no": an answer that
 needs the store. The auth client hooks are asked for a login as the service "readiness", which is refused at once
-(``attempt.READINESS``). A listener with TLS is asked for a connection only: it may want a certificate.
+(``attempt.READINESS``). A listener with TLS is asked for a handshake only: it may want a certificate.
 """
 
 from __future__ import annotations
@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING, Any
 from twisted.internet.address import UNIXAddress
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import TCP4ClientEndpoint, TCP6ClientEndpoint, UNIXClientEndpoint, connectProtocol
+from twisted.internet.interfaces import IHandshakeListener, ISSLTransport
 from twisted.internet.protocol import Protocol
+from zope.interface import implementer
 
 from mailhooks.servers.attempt import READINESS
 from mailhooks.wire import policy, socketmap, tcp_table
@@ -43,7 +45,7 @@ class Probe:
     ready: bytes
 
 
-NO_TALK = Probe(b"", None, b"")  # connecting is all
+NO_TALK = Probe(b"", None, b"")  # to be let in is all
 _LINE = re.compile(rb"\n\Z")
 _USER = Probe(
     f"VERSION\t1\t1\nUSER\t4711\t{NOBODY}\tservice=readiness\n".encode(),
@@ -76,6 +78,7 @@ PROBES = {
 }
 
 
+@implementer(IHandshakeListener)
 class _Asking(Protocol):
     """Asks one probe; ``answer`` fires with "" (ready) or what is wrong."""
 
@@ -84,10 +87,15 @@ class _Asking(Protocol):
         self._probe = probe
         self._said = b""
 
+    def handshakeCompleted(self) -> None:
+        """Hear that TLS is there."""
+        self._finish("")
+
     def connectionMade(self) -> None:
         """Ask."""
         if self._probe.whole is None:
-            self._finish("")
+            if not ISSLTransport.providedBy(self.transport):
+                self._finish("")
         elif self._probe.request and self.transport is not None:
             self.transport.write(self._probe.request)
 
@@ -114,7 +122,10 @@ class _Asking(Protocol):
 
 
 async def ask(reactor: Any, hook: str, port: IListeningPort, *, talk: bool = True) -> str:
-    """Ask one listening port of ``hook``; "" when it is ready, else what is wrong. Never raises."""
+    """Ask one listening port of ``hook``; "" when it is ready, else what is wrong. Never raises.
+
+    Not ``talk``: it speaks TLS, and is asked for a handshake.
+    """
     until = reactor.seconds() + LIMIT_SECONDS
     asking = _Asking(PROBES[hook] if talk else NO_TALK)
     host: Any = port.getHost()
@@ -125,6 +136,10 @@ async def ask(reactor: Any, hook: str, port: IListeningPort, *, talk: bool = Tru
         # Whoever listens on every address listens on loopback.
         address = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host.host, host.host)  # noqa: S104 - compared only
         endpoint = kind(reactor, address, host.port, timeout=LIMIT_SECONDS)
+    if not talk:
+        from mailhooks.tls import any_server  # noqa: PLC0415 - only for ssl: endpoints
+
+        endpoint = any_server(endpoint)
     try:
         await connectProtocol(endpoint, asking)
         return await asking.answer.addTimeout(max(0.0, until - reactor.seconds()), reactor)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import grp
 import os
 import select
@@ -10,13 +9,9 @@ import socket
 import ssl
 import stat
 import threading
-from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
+from certificate import certificate
 from twisted.internet import endpoints as twisted_endpoints
 from twisted.internet.error import ConnectionDone
 from twisted.internet.protocol import Factory, Protocol
@@ -275,30 +270,6 @@ def test_who_can_connect_is_told_by_the_string(text, private, loopback):
 def test_what_is_no_endpoint_is_named(scene, text):
     with pytest.raises(EndpointError):
         scene.listen(text)
-
-
-def certificate(directory, name, issuer=None):
-    """A key pair in one PEM file; its own issuer, or another's."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-    now = dt.datetime.now(dt.UTC)
-    builder = (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(issuer[0] if issuer else subject)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - dt.timedelta(days=1))
-        .not_valid_after(now + dt.timedelta(days=1))
-        .add_extension(x509.BasicConstraints(ca=issuer is None, path_length=None), critical=True)
-    )
-    made = builder.sign(issuer[1] if issuer else key, hashes.SHA256())
-    path = Path(directory) / f"{name}.pem"
-    path.write_bytes(
-        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-        + made.public_bytes(serialization.Encoding.PEM)
-    )
-    return path, (subject, key)
 
 
 # What Twisted itself does with pyOpenSSL.
