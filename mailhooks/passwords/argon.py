@@ -27,9 +27,12 @@ MEMORY_KIB = 19_456
 PASSES = 2
 _LANES = 1
 
-# A hash that an admin brings may cost at most this much, else one login would stop all others.
+# A hash that an admin brings may cost at most this much, else one login would stop all others. To pass over
+# 2 GiB takes one to two and a half seconds (measured); much more would be "try again" for ever on a busy machine, as a
+# login ends after eight.
 MAX_MEMORY_KIB = 1_048_576
 MAX_PASSES = 64
+MAX_KIB_PASSES = 2 * 1_048_576
 _MAX_LANES = 64
 
 _FORM = re.compile(
@@ -97,6 +100,8 @@ def problem(stored: bytes) -> str | None:
         return "it is not of the form $argon2id$v=19$m=…,t=…,p=…$salt$hash"
     if int(form["memory"]) > MAX_MEMORY_KIB or int(form["passes"]) > MAX_PASSES or int(form["lanes"]) > _MAX_LANES:
         return f"it costs too much: at most m={MAX_MEMORY_KIB},t={MAX_PASSES},p={_MAX_LANES}"
+    if int(form["memory"]) * int(form["passes"]) > MAX_KIB_PASSES:
+        return f"it takes too long: at most {MAX_KIB_PASSES} for m (KiB of memory) times t (passes)"
     return None
 
 

@@ -189,6 +189,7 @@ def test_scheme_names_come_from_a_closed_set(stored, name):
         ("{BLF-CRYPT}$2y$31$" + "a" * 53, "2^16"),
         ("$6$rounds=999999999$salt$" + "a" * 86, "5000000"),
         ("{ARGON2ID}$argon2id$v=19$m=9999999,t=3,p=1$wDLxmb6krsWs8HdTspJSdg$s3IvhlcGp6ysoaSDos7x4A", "m=1048576"),
+        ("{ARGON2ID}$argon2id$v=19$m=1048576,t=3,p=1$wDLxmb6krsWs8HdTspJSdg$s3IvhlcGp6ysoaSDos7x4A", "at most 2097152"),
         ("{ARGON2ID}$2y$05$x", "$argon2id$"),
         ("{PBKDF2}$1$x$99999999$" + "a" * 40, "5000000"),
         ("{SCRAM-SHA-256}4096,xyz", "StoredKey"),

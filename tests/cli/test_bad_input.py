@@ -94,6 +94,8 @@ def test_wrong_arguments(full):
         assert cure in said, (arguments, said)
 
 
+TOO_LONG = b"{ARGON2ID}$argon2id$v=19$m=1048576,t=64,p=1$wDLxmb6krsWs8HdTspJSdg$s3IvhlcGp6ysoaSDos7x4A\n"
+
 # (arguments, stdin, a word of the cure)
 WRONG_SECRETS = [
     (("user", "passwd", A, "--password-stdin"), b"", "no password on stdin"),
@@ -105,6 +107,7 @@ WRONG_SECRETS = [
     (("user", "passwd", A, "--hash-stdin"), b"{SHA512-CRYPT}zzz\n", ""),
     (("user", "passwd", A, "--hash-stdin"), b"{SSHA512}!zzz!\n", "base64"),
     (("user", "add", "c@example1.com", "--hash-stdin"), b"{PLAIN\n", "{SCHEME}"),
+    (("user", "add", "c@example1.com", "--hash-stdin"), TOO_LONG, "takes too long: at most 2097152 for m"),
     (("relay", "add", "[a.test]:587", "--username", "u:v", "--password-stdin"), b"zzz\n", "colon"),
     (("relay", "add", "a b", "--username", "u", "--password-stdin"), b"zzz\n", "[smtp.example.net]:587"),
 ]

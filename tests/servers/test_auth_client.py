@@ -252,6 +252,20 @@ def test_a_hash_that_found_no_memory_is_temporary_and_not_a_wrong_password(scene
         assert client.heard() == f"FAIL\t{number}\tuser={login}\tcode=temp_fail\n"
 
 
+def test_a_stored_hash_that_takes_longer_than_a_login_may_is_temporary(scene, client):
+    """Such ones were accepted; those that stand in a store say "try again" when the time is over."""
+    dear = (
+        "{ARGON2ID}$argon2id$v=19$m=65536,t=40,p=1$c2FsdHNhbHRzYWx0c2FsdA$ZbBPIDtTK+2sE5bGsF45kA2Vf94zXwNc86pkfllpA20"
+    )
+    scene.add(BOB, password=dear)
+    client.say(auth(1, BOB))
+    scene.clock.advance(8.01)
+    assert client.heard() == f"FAIL\t1\tuser={BOB}\tcode=temp_fail\n"
+    scene.workers_are_done()
+    assert client.heard() == ""
+    assert client.say(auth(2)) == f"OK\t2\tuser={ADAM}\n"
+
+
 def test_a_rush_of_logins_that_heard_try_again_left_its_hashes_to_the_workers(scene, client):
     """Who came after it waited for the hashes of all who were gone: minutes without a login."""
     scene.add(BOB, password=hash_password("secret"))
