@@ -9,7 +9,6 @@ signals, what becomes of a transport that fails.
 from __future__ import annotations
 
 from select import EPOLLIN
-from typing import Any
 
 from twisted.internet.epollreactor import EPollReactor
 from twisted.internet.main import installReactor
@@ -32,19 +31,16 @@ class Reactor(EPollReactor):
             try:
                 if event != EPOLLIN:
                     serve(selectable, number, event)
-                elif why := _read(selectable):
+                    continue
+                try:
+                    why = selectable.doRead()
+                except BaseException as error:  # noqa: BLE001 - it ends this connection only, as in Twisted's own
+                    log.failure("internal error while reading")
+                    why = error
+                if why:
                     self._disconnectSelectable(selectable, why, isRead=True)
             except Exception:  # noqa: BLE001 - reading and writing report theirs: this is a connectionLost that failed
                 log.failure("internal error while a connection ended")
-
-
-def _read(selectable: Any) -> Any:
-    """Have a transport read; return why it is to end, if it is."""
-    try:
-        return selectable.doRead()
-    except BaseException as error:  # noqa: BLE001 - whatever it is, it ends this connection only, as in Twisted's own
-        log.failure("internal error while reading")
-        return error
 
 
 def install() -> Reactor:

@@ -17,6 +17,9 @@ from typing import Any
 
 from twisted.internet import main, tcp, unix
 
+# Read first: nearly always all there is. Each read has a buffer of its own, and one of 64 KB, which is what Twisted reads
+# at once, takes 0.3 µs more.
+FIRST_BYTES = 16_384
 _UCRED = struct.Struct("iII")  # struct ucred: pid, uid, gid (unix(7))
 
 
@@ -24,17 +27,25 @@ class SendAtOnce(tcp.Server):
     """A server's side of a connection whose ``write()`` sends while nothing is waiting to be sent."""
 
     def doRead(self) -> Any:
-        """Read once and hand it over, in one call where tcp.Connection makes two."""
+        """Read as much as tcp.Connection and hand it over, in one call where that makes two."""
         try:
-            data = self.socket.recv(self.bufferSize)
+            data = self.socket.recv(FIRST_BYTES)
         except BlockingIOError:
             return None
         except OSError:
             return main.CONNECTION_LOST
         if not data:
             return main.CONNECTION_DONE
+        if len(data) == FIRST_BYTES:
+            data += self._rest()
         self.protocol.dataReceived(data)
         return None
+
+    def _rest(self) -> bytes:
+        try:
+            return self.socket.recv(self.bufferSize - FIRST_BYTES)
+        except OSError:  # nothing (EAGAIN), or lost: the next read finds out which
+            return b""
 
     def write(self, data: bytes) -> None:
         """Send now what the kernel takes; the reactor sends the rest."""

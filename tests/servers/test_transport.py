@@ -13,7 +13,7 @@ from twisted.internet.protocol import Protocol
 from twisted.internet.testing import MemoryReactor
 from twisted.python.failure import Failure
 
-from mailhooks.servers.transport import TCPTransport, UNIXTransport, peer_uid
+from mailhooks.servers.transport import FIRST_BYTES, TCPTransport, UNIXTransport, peer_uid
 
 SMALL = 4096  # of a socket's buffer; the kernel doubles it
 
@@ -198,6 +198,26 @@ def test_it_reads_what_there_is_and_survives_a_false_alarm(pair):
     receive(pair, b"one")
     assert pair.transport.doRead() is None
     assert pair.protocol.events == [b"one"]
+
+
+@pytest.mark.parametrize("size", [FIRST_BYTES - 1, FIRST_BYTES, FIRST_BYTES + 1, 40_000])
+def test_much_is_handed_over_as_one(size):
+    pair = Pair()
+    pair.peer.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
+    assert pair.peer.send(blob(size)) == size
+    assert pair.transport.doRead() is None
+    assert pair.protocol.events == [blob(size)]
+    pair.close()
+
+
+def test_what_came_before_the_end_is_handed_over_first():
+    pair = Pair()
+    assert pair.peer.send(blob(FIRST_BYTES)) == FIRST_BYTES
+    pair.peer.close()
+    assert pair.transport.doRead() is None
+    assert pair.protocol.events == [blob(FIRST_BYTES)]
+    assert isinstance(pair.transport.doRead(), ConnectionDone)
+    pair.close()
 
 
 def test_the_end_of_the_stream_is_the_end_of_the_connection(pair):
