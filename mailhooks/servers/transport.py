@@ -17,8 +17,8 @@ from typing import Any
 
 from twisted.internet import main, tcp, unix
 
-# Read first: nearly always all there is. Each read has a buffer of its own, and one of 64 KB, which is what Twisted reads
-# at once, takes 0.3 µs more.
+# Read first: nearly always all there is. Each read has a buffer of its own, and to make one of 64 KB, as Twisted does,
+# takes 0.3 µs more.
 FIRST_BYTES = 16_384
 _UCRED = struct.Struct("iII")  # struct ucred: pid, uid, gid (unix(7))
 
