@@ -72,15 +72,16 @@ def verify(stored: str, password: str, *, user: str = "") -> bool:
 
 def verify_quick(stored: str, password: str, *, user: str = "") -> bool:
     """Do as ``verify``, but only where it costs microseconds; False says nothing about other schemes."""
-    data = _encode(password)
-    if not data:
-        return False
-    name, _, body = stored.partition("}")
     try:
-        if (salted := SALTED.get(name)) is not None and len(stored) <= MAX_STORED_CHARACTERS:
+        data = password.encode()
+        if not data or len(data) > MAX_PASSWORD_BYTES or b"\0" in data:
+            return False
+        name, _, body = stored.partition("}")
+        salted = SALTED.get(name)
+        if salted is not None and len(stored) <= MAX_STORED_CHARACTERS:
             return salted(a2b_base64(body, strict_mode=True), data)
         parsed = parse(stored)
-    except ValueError:  # also HashError
+    except ValueError:  # a lone surrogate, no base64, HashError
         return False
     return parsed.scheme.quick and parsed.verify(data, user)
 

@@ -11,9 +11,12 @@ import functools
 import hashlib
 import hmac
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mailhooks.passwords import md5state
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _TRUNCATED = re.compile(rb"(?P<length>[1-9][0-9]{0,8})-(?P<text>.+)", re.DOTALL)
 
@@ -35,12 +38,17 @@ def verify_digest(algorithm: str, stored: bytes, password: bytes) -> bool:
     return hmac.compare_digest(made, stored)
 
 
-def verify_salted(algorithm: str, size: int, stored: bytes, password: bytes) -> bool:
+def salted(algorithm: str, size: int) -> Callable[[bytes, bytes], bool]:
     """{SSHA}, {SSHA256}, {SSHA512}, {SMD5}: digest of password and salt, then the salt, which is never empty."""
-    if len(stored) <= size:
-        return False
-    made = getattr(hashlib, algorithm)(password + stored[size:], usedforsecurity=False).digest()
-    return hmac.compare_digest(made, stored[:size])
+    # One is checked at every login: a copy of an empty digest spares OpenSSL from looking for the algorithm each time.
+    empty, is_same = getattr(hashlib, algorithm)(usedforsecurity=False).copy, hmac.compare_digest
+
+    def verify(stored: bytes, password: bytes) -> bool:
+        salt, made = stored[size:], empty()
+        made.update(password + salt)
+        return salt != b"" and is_same(made.digest(), stored[:size])
+
+    return verify
 
 
 def verify_md4(stored: bytes, password: bytes) -> bool:

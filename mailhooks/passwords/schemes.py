@@ -189,8 +189,7 @@ def _digest(name: str, algorithm: str, size: int) -> Scheme:
 
 def _salted(name: str) -> Scheme:
     algorithm, size = _SALTED[name]
-    verify = partial(digests.verify_salted, algorithm, size)
-    return Scheme(name, verify, BASE64, quick=True, problem=partial(_salted_problem, size))
+    return Scheme(name, digests.salted(algorithm, size), BASE64, quick=True, problem=partial(_salted_problem, size))
 
 
 def _plain(name: str) -> Scheme:
@@ -245,7 +244,7 @@ SCHEMES: dict[str, Scheme] = {
 # The salted digests by what usually stands before "}": where accounts have them, one is checked at every login, and
 # ``parse`` takes longer than the digest.
 SALTED: dict[str, Callable[[bytes, bytes], bool]] = {
-    f"{{{name}": partial(digests.verify_salted, algorithm, size) for name, (algorithm, size) in _SALTED.items()
+    f"{{{name}": digests.salted(algorithm, size) for name, (algorithm, size) in _SALTED.items()
 }
 
 # {CRYPT} says only "whatever crypt(3) made": the hash itself tells what it costs and how it is counted.
