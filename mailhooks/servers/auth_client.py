@@ -144,21 +144,23 @@ class AuthClientConnection(Connection):
         return b""
 
     def _quick(self, data: bytes) -> bytes:
-        since = self.server.clock.seconds()
+        server, under_way = self.server, self._under_way
+        since = server.clock.seconds()
         asked = plain_login(data)
-        if asked is None or asked.id in self._under_way or len(self._under_way) >= MAX_UNDER_WAY:
+        if asked is None or (under_way and (int(asked[0]) in under_way or len(under_way) >= MAX_UNDER_WAY)):
             return b""
         user = self._grant(asked)
         if user is None:
             return b""
-        now = self.server.clock.seconds()
+        number, service, nologin = asked[:3]
+        now = server.clock.seconds()
         self._accepted.value += 1
         self.counters.seconds.observe(now - since)
         if self.counters.trace is not None:
             self.counters.trace("", "accepted", now - since, user)
-        if not asked.nologin and self._name is not None:
-            self.server.pending_logins.add(self._name, asked.id, Login(user, asked.service), now)
-        return b"OK\t%d\tuser=%b\n" % (asked.id, user.encode())
+        if not nologin and self._name is not None:
+            server.pending_logins.add(self._name, int(number), Login(user, service), now)
+        return f"OK\t{number}\tuser={user}\n".encode()
 
     def _begin(self, request: wire.AuthRequest) -> bytes:
         if self._name is None or request.id in self._under_way:

@@ -8,6 +8,7 @@ no refusals here, and what is granted is what the general way would grant.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from mailhooks import passdb, passwords
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from mailhooks.store import Store
     from mailhooks.throttle import Throttle
     from mailhooks.wire.auth.whole import PlainLogin
+
+SERVICES_AT_HAND = 64  # names of services, each with its label: there are a dozen, and clients can send any
 
 
 class QuickLogins:
@@ -53,25 +56,35 @@ class QuickLogins:
             return None
 
     def _grant(self, asked: PlainLogin) -> str | None:
-        _, name, network, _, login, password = asked
-        owner, throttle, now = self._owner, self._throttle, self._now()
+        _, service, _, network, login, password = asked
+        owner, throttle = self._owner, self._throttle
         settings = owner.settings
         user = fold(login)
-        if user is None or settings.rules.separator in login:
+        if user is None or settings.rules.separator in login or (stored := self._store.password_alone(user)) is None:
             return None
-        stored = self._store.password_alone(user)
+        now = self._now()
+        noted = None if throttle is None else throttle.unblemished(user, network)
         # To ask the throttle twice, here and on the general way, changes nothing: it answers the same.
-        if stored is None or (throttle is not None and throttle.ask(user, network, password, now) is not None):
+        if noted is None and throttle is not None and throttle.ask(user, network, password, now) is not None:
             return None
         if passwords.verify_quick(stored, password, user=user):
             if settings.rehash and passwords.needs_rehash(stored):
                 return None
         elif not owner.cache.knows(user, password, stored, now):
             return None
-        if throttle is not None:
+        if noted is not None and throttle is not None:
+            throttle.note(noted, now)
+        elif throttle is not None:
             throttle.right(user, network, now)
-        service = passdb.service_of(name)
-        self._counts["other" if service is None else service.value, "PLAIN", "accepted"] += 1
-        if service is Service.SMTP and owner.tell_policy is not None:
+        to_send, label = _counted(service)
+        self._counts[label] += 1
+        if to_send and owner.tell_policy is not None:
             owner.tell_policy(user, network or "", passdb.MAIN)
         return user
+
+
+@lru_cache(maxsize=SERVICES_AT_HAND)
+def _counted(name: str) -> tuple[bool, tuple[str, str, str]]:
+    """Tell whether a service is for sending mail, and how a login to it is counted."""
+    service = passdb.service_of(name)
+    return service is Service.SMTP, ("other" if service is None else service.value, "PLAIN", "accepted")

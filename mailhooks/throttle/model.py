@@ -18,6 +18,7 @@ import hashlib
 from collections import Counter, OrderedDict
 from dataclasses import dataclass
 from enum import StrEnum
+from math import inf
 from typing import TYPE_CHECKING
 
 from mailhooks.store.throttling import Clearing, Key, ThrottleRow
@@ -148,6 +149,22 @@ class Throttle:
             scope = Scope.ACCOUNT
         return None if scope is None else Refusal(scope, place.narrow)
 
+    def unblemished(self, account: str, address: str | None) -> Key | None:
+        """Return where to ``note`` a login if nothing at all is known against it; None: ``ask``, and tell ``right``."""
+        place = self.places.of(address)
+        account = account[:MAX_ACCOUNT]
+        key = (account, place.narrow)
+        pairs, networks = self._pairs.get, self._networks.get
+        if place.is_allowed or pairs(key) or networks(("", place.narrow)) or self._accounts.get((account, "")):
+            return None
+        if place.wide:
+            around = (account, place.wide)
+            if pairs(around) or networks(("", place.wide)):
+                return None
+            if place.home == place.wide:
+                return around
+        return key
+
     def begin(self, account: str, address: str | None, password: str, now: float) -> Guess | None:
         """Count a password whose check begins; None when it is not to be counted."""
         place = self.places.of(address)
@@ -207,8 +224,11 @@ class Throttle:
                 self._take_back((("", network), guess.digest), now)
         for network in place.networks:
             self._pairs.drop((account, network))
-        key = (account, place.home)
-        if now - self._noted.get(key, float("-inf")) >= self.settings.note_seconds and len(self._notes) < MAX_NOTES:
+        self.note((account, place.home), now)
+
+    def note(self, key: Key, now: float) -> None:
+        """Have it written down, unless it was lately, that an account has logged in from a network."""
+        if now - self._noted.get(key, -inf) >= self.settings.note_seconds and len(self._notes) < MAX_NOTES:
             if len(self._noted) >= self.settings.notes:
                 self._noted.popitem(last=False)
             self._noted[key] = self._notes[key] = now

@@ -53,6 +53,12 @@ NAMES = [
     "salted*plain",
     "plain+work",
 ]
+MORE = [
+    *["", "\tnologin", "\trip=192.0.2.7", "\tnologin\trip=198.51.100.1", "\trip=rubbish", "\trip=198.18.0.1"],
+    "\tnologin\tlip=127.0.0.1\trip=127.0.0.1\tsecured",
+    "\tnologin\tlip=192.0.2.1\trip=192.0.2.1\tsecured",  # in clear
+    "\tfinal-resp-ok\tsecured=tls\tsession=a/b+\tlip=192.0.2.1\trip=2001:db8::1\tlport=143\trport=40000",
+]
 
 
 @pytest.fixture(params=["alone", "throttle", "masters", "aliases", "rehash"])
@@ -111,7 +117,7 @@ def requests(draw):
     login = draw(st.sampled_from(NAMES)) + draw(st.sampled_from(["@e.test", "@E.test", "@elsewhere.test", ""]))
     password = draw(st.sampled_from([SECRET, SECRET, SECRET, "wrong", "apppassword"]))
     service = draw(st.sampled_from(["smtp", "imap", "SIEVE", "doveadm", "submission"]))
-    more = draw(st.sampled_from(["", "\tnologin", "\trip=192.0.2.7", "\tnologin\trip=198.51.100.1", "\trip=rubbish"]))
+    more = draw(st.sampled_from(MORE))
     authzid = draw(st.sampled_from(["", "", "", "plain@e.test"]))
     return f"service={service}{more}\tresp={plain(login, password, authzid)}\n"
 
@@ -193,6 +199,22 @@ def test_a_throttled_pair_is_asked_twice_and_refused_once(store, store_url, key_
     assert client.heard() == "FAIL\t1\tuser=adam@e.test\tcode=temp_fail\n"
     assert granted(scene, asking("adam", more="\trip=203.0.113.7")) == "OK\t1\tuser=adam@e.test\n"
     scene.end()
+
+
+def test_who_was_guessed_at_too_little_for_a_refusal_goes_the_short_way_too(store, store_url, key_file):
+    scene = Scene(store, store_url, key_file, throttle=Settings())
+    scene.add("adam@e.test", password=SALTED)
+    scene.throttling.renewed()
+    scene.throttling.throttle.begin("adam@e.test", "192.0.2.7", "guess", scene.now())
+    assert scene.throttling.throttle.unblemished("adam@e.test", "192.0.2.7") is None
+    assert granted(scene, asking("adam", more="\trip=192.0.2.7")) == "OK\t1\tuser=adam@e.test\n"
+    scene.end()
+
+
+def test_a_service_that_is_none_of_ours_is_counted_as_other(scene):
+    for name in [f"service{number}" for number in range(100)]:
+        granted(scene, asking("verified", service=name))
+    assert scene.counters.auth == {("other", "PLAIN", "accepted"): 100}
 
 
 def test_a_weak_hash_is_replaced_as_soon_as_the_configuration_says_so(store, store_url, key_file):
