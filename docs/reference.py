@@ -112,8 +112,10 @@ def commands() -> str:
     text = (
         f"{HEAD}Commands\n========\n\n"
         "Exit codes: 0 done, 1 no such thing or a negative answer, 2 wrong usage or bad input, 75 the store cannot\n"
-        "answer now. Data goes to stdout, messages for people to stderr. A change is live everywhere on the machine\n"
-        "when its command returns.\n"
+        "answer now. What a command is about must be there: an account, domain or alias that is not is 1, in every\n"
+        "command; what is given for something new (its domain, its targets) is input, and wrong is 2. Data goes to\n"
+        "stdout, messages for people to stderr. A change is live everywhere on the machine when its command\n"
+        "returns.\n"
     )
     for name, module in sorted(cli.COMMANDS.items()):
         text += _command(f"mailhooks {name}", import_module(f"mailhooks.cli.{module}").command)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mailhooks.address import display, render
+from mailhooks.cli import existing
 from mailhooks.cli.output import Row, details, json_option, listing, when
 from mailhooks.cli.session import Session, pass_session, reuse_option
 from mailhooks.cli.values import ADDRESS, DOMAIN, EXPIRY, POSTING, SOURCE
@@ -53,6 +54,8 @@ def add(session: Session, /, source: str, targets: tuple[str, ...], **given: Any
 def list_(session: Session, domain: str | None, as_json: bool) -> None:
     """List all aliases, or those of one domain."""
     with session.reading() as store:
+        if domain is not None:
+            existing.domain(store, domain)
         listing(map(_row, store.aliases(domain)), as_json, _FORMATS)
 
 

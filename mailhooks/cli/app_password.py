@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING
 import click
 
 from mailhooks.address import display, render
-from mailhooks.cli import credentials
+from mailhooks.cli import credentials, existing
 from mailhooks.cli.errors import BadInput
 from mailhooks.cli.kick import kick
 from mailhooks.cli.output import Row, json_option, listing, when
 from mailhooks.cli.session import Session, pass_session
 from mailhooks.cli.values import ADDRESS, EXPIRY, LINE, NETWORKS, SOME_SERVICES
-from mailhooks.store import NotFound
 from mailhooks.store.model import ALL_SERVICES, Service
 
 if TYPE_CHECKING:
@@ -67,8 +66,7 @@ def add(
 def list_(session: Session, address: str, as_json: bool) -> None:
     """List the app passwords of an account that have not expired."""
     with session.reading() as store:
-        if not store.has_mailbox(address):
-            raise NotFound(f"there is no account {display(address)}")
+        existing.account(store, address)
         listing(map(row, store.app_passwords(address)), as_json)
 
 

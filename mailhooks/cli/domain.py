@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mailhooks.address import display
+from mailhooks.cli import existing
 from mailhooks.cli.errors import say
 from mailhooks.cli.kick import kick_domain
 from mailhooks.cli.output import Row, details, json_option, listing, size
 from mailhooks.cli.removal import removing
 from mailhooks.cli.session import Session, pass_session
 from mailhooks.cli.values import DOMAIN, SIZE
-from mailhooks.store import NotFound
 
 if TYPE_CHECKING:
     from mailhooks.store.model import Domain
@@ -53,10 +53,7 @@ def list_(session: Session, as_json: bool) -> None:
 def show(session: Session, name: str, as_json: bool) -> None:
     """Show a domain and how much lives in it."""
     with session.reading() as store:
-        domain = store.domain(name)
-        if domain is None:
-            raise NotFound(f"there is no domain {display(name)}")
-        row = _row(domain) | {
+        row = _row(existing.domain(store, name)) | {
             "mailboxes": sum(1 for _ in store.mailboxes(name)),
             "aliases": sum(1 for _ in store.aliases(name)),
             "alias_domains": [each.name for each in store.domains() if each.alias_of == name],

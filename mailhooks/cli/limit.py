@@ -9,12 +9,12 @@ import click
 
 from mailhooks import address
 from mailhooks.address import display, render
+from mailhooks.cli import existing
 from mailhooks.cli.errors import NEGATIVE
 from mailhooks.cli.output import Row, json_option, listing, when
 from mailhooks.cli.session import Session, pass_session
 from mailhooks.cli.values import ADDRESS, Kind
 from mailhooks.policy import Memory, limits
-from mailhooks.store import NotFound
 from mailhooks.store.sending import WORDS, Limit, parse_limits
 
 if TYPE_CHECKING:
@@ -86,8 +86,7 @@ def show(session: Session, user: str, as_json: bool) -> None:
     The exit code is 1 when the user can send to nobody now.
     """
     with session.reading() as store:
-        if not store.has_mailbox(user):
-            raise NotFound(f"there is no account {display(user)}")
+        existing.account(store, user)
         rows = list(used(store, user))
         suspension = store.suspension(user)
     if suspension is not None and (suspension.until is None or suspension.until > time.time()):

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 import click
 
 from mailhooks.address import display
+from mailhooks.cli import existing
 from mailhooks.cli.errors import BadInput, Negative, say
 from mailhooks.cli.output import Formats, Row, details, json_option, listing, rough, when
 from mailhooks.cli.session import Session, pass_session
 from mailhooks.cli.values import ADDRESS, DOMAIN
 from mailhooks.stack.paths import layout
-from mailhooks.store import NotFound
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -49,6 +49,8 @@ def command() -> None:
 def list_(session: Session, domain: str | None, as_json: bool) -> None:
     """List the mailboxes of which Dovecot told the usage."""
     with session.reading() as store:
+        if domain is not None:
+            existing.domain(store, domain)
         listing(_rows(store, domain), as_json, _FORMATS)
 
 
@@ -59,10 +61,7 @@ def list_(session: Session, domain: str | None, as_json: bool) -> None:
 def show(session: Session, address: str, as_json: bool) -> None:
     """Show usage and limit of one mailbox."""
     with session.reading() as store:
-        mailbox = store.mailbox(address)
-        if mailbox is None:
-            raise NotFound(f"there is no account {display(address)}")
-        row = _row(mailbox, store.usage(address))
+        row = _row(existing.account(store, address), store.usage(address))
     details(row, as_json, _FORMATS)
 
 
@@ -77,8 +76,8 @@ def recount(session: Session, address: str | None) -> None:
     if os.geteuid() != 0:
         raise BadInput("only root may recount: doveadm asks Dovecot for every user's mail")
     with session.reading() as store:
-        if address is not None and not store.has_mailbox(address):
-            raise NotFound(f"there is no account {display(address)}")
+        if address is not None:
+            existing.account(store, address)
         addresses = [address] if address else [mailbox.address for mailbox in store.mailboxes()]
     rendered = layout(session.config).dovecot_config / "dovecot.conf"
     configuration = ["-c", str(rendered)] if rendered.exists() else []

@@ -5,10 +5,10 @@ from __future__ import annotations
 import click
 
 from mailhooks.address import display, render
+from mailhooks.cli import existing
 from mailhooks.cli.output import json_option, listing
 from mailhooks.cli.session import Session, pass_session
 from mailhooks.cli.values import ADDRESS, SOURCE
-from mailhooks.store import NotFound
 
 
 @click.group()
@@ -33,8 +33,8 @@ def allow(session: Session, login: str, address: str) -> None:
 def list_(session: Session, login: str | None, as_json: bool) -> None:
     """List all grants, or those of one login."""
     with session.reading() as store:
-        if login is not None and not store.has_mailbox(login):
-            raise NotFound(f"there is no account {display(login)}")
+        if login is not None:
+            existing.account(store, login)
         rows = (
             {"login": grant.login, "sender": grant.sender}
             for grant in store.grants()

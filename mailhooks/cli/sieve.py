@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, BinaryIO
 import click
 
 from mailhooks.address import display, render
-from mailhooks.cli import sievec
+from mailhooks.cli import existing, sievec
 from mailhooks.cli.errors import BadInput
 from mailhooks.cli.output import Formats, Row, json_option, listing, rough, when
 from mailhooks.cli.session import Session, pass_session
@@ -47,6 +47,7 @@ def put(session: Session, address: str, name: str, file: BinaryIO, active: bool 
 def get(session: Session, address: str, name: str) -> None:
     """Print a script as it was put."""
     with session.reading() as store:
+        existing.account(store, address)
         script = store.sieve_script(address, name)
     if script is None:
         raise NotFound(f"{display(address)} has no script {name!r}")
@@ -60,8 +61,7 @@ def get(session: Session, address: str, name: str) -> None:
 def list_(session: Session, address: str, as_json: bool) -> None:
     """List the scripts of an account."""
     with session.reading() as store:
-        if not store.has_mailbox(address):
-            raise NotFound(f"there is no account {display(address)}")
+        existing.account(store, address)
         listing(map(row, store.sieve_scripts(address)), as_json, FORMATS)
 
 

@@ -6,6 +6,7 @@ import click
 
 from mailhooks import spamprefs
 from mailhooks.address import render
+from mailhooks.cli import existing
 from mailhooks.cli.errors import BadInput
 from mailhooks.cli.output import json_option, listing
 from mailhooks.cli.session import Session, pass_session
@@ -40,6 +41,8 @@ def set_(session: Session, scope: str, preference: str, words: tuple[str, ...]) 
 def list_(session: Session, scope: str | None, as_json: bool) -> None:
     """List all preferences, or those of one scope."""
     with session.reading() as store:
+        if scope is not None and scope != spamprefs.GLOBAL:
+            existing.scope(store, scope)
         rows = (
             {"scope": each.scope, "preference": each.name, "value": each.value} for each in store.preferences(scope)
         )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mailhooks.address import display, render
-from mailhooks.cli import app_password, credentials
+from mailhooks.cli import app_password, credentials, existing
 from mailhooks.cli.errors import BadInput, say
 from mailhooks.cli.kick import kick
 from mailhooks.cli.limit import used
@@ -15,7 +15,6 @@ from mailhooks.cli.output import Formats, Row, details, json_option, listing, si
 from mailhooks.cli.removal import adding, removing
 from mailhooks.cli.session import Session, pass_session, reuse_option
 from mailhooks.cli.values import ADDRESS, DOMAIN, EXPIRY, LINE, MAILBOX_SIZE, NETWORKS_OR_ANY, SERVICES, STATE, UNTIL
-from mailhooks.store import NotFound
 from mailhooks.store.model import Mailbox, Service, State
 
 if TYPE_CHECKING:
@@ -62,6 +61,8 @@ def add(session: Session, /, *, address: str, quota: int | None, name: str, reus
 def list_(session: Session, domain: str | None, as_json: bool) -> None:
     """List all accounts, or those of one domain."""
     with session.reading() as store:
+        if domain is not None:
+            existing.domain(store, domain)
         listing(map(_row, store.mailboxes(domain)), as_json, _FORMATS)
 
 
@@ -74,9 +75,7 @@ def show(session: Session, address: str, as_json: bool) -> None:
     from mailhooks.passwords import scheme_of  # noqa: PLC0415 - loads the hash libraries, only needed here
 
     with session.reading() as store:
-        mailbox = store.mailbox(address)
-        if mailbox is None:
-            raise NotFound(f"there is no account {display(address)}")
+        mailbox = existing.account(store, address)
         row = _details(store, mailbox) | {"password": scheme_of(mailbox.password) if mailbox.password else None}
     if not as_json:
         row["app_passwords"] = [each["label"] for each in row["app_passwords"]]

@@ -25,6 +25,7 @@ KEY_BYTES = 32
 NONCE_BYTES = 12  # as NIST SP 800-38D recommends for GCM
 MAX_FILE_BYTES = 1000  # a key is one short line
 MODE = 0o600
+CURE = "put the right key file back, or remove all relay credentials and add them anew (mailhooks relay)"
 
 _CHECK = "mailhooks key check"
 
@@ -76,8 +77,12 @@ class KeyFile:
             self._key = None  # the right file may have been put in place meanwhile
             secret = self._try(sealed, purpose)
         if secret is None:
-            raise Unavailable(f"the store was written with another key than {self.path}: put the right key file back")
+            raise self.other()
         return secret
+
+    def other(self) -> Unavailable:
+        """Make the error to raise where this is not the key of the store."""
+        return Unavailable(f"the store was written with another key than {self.path}: {CURE}")
 
     def _try(self, sealed: bytes, purpose: str) -> str | None:
         key = AESGCM(self._read())
@@ -95,12 +100,12 @@ class KeyFile:
             with self.path.open("rb") as stream:
                 text = stream.read(MAX_FILE_BYTES)
         except OSError as error:
-            raise Unavailable(f"cannot read the key file {self.path}: {error.strerror}") from error
+            raise Unavailable(f"cannot read the key file {self.path} ({error.strerror}): {CURE}") from error
         try:
             key = base64.b64decode(text.strip(), validate=True)
         except binascii.Error:
             key = b""
         if len(key) != KEY_BYTES:
-            raise Unavailable(f"{self.path} is no key file of mailhooks: put the right one back")
+            raise Unavailable(f"{self.path} is no key file of mailhooks: {CURE}")
         self._key = key
         return key

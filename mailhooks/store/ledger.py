@@ -10,11 +10,11 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 
 from mailhooks import address as addresses
-from mailhooks.store.errors import Refused
+from mailhooks.store.errors import NotFound, Refused
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from mailhooks.store.keyfile import KeyFile
     from mailhooks.store.reads import Reads
@@ -113,6 +113,19 @@ class Ledger:
             found = self._store.domain(domain)
             hosted = self._hosted[domain] = found is not None and found.alias_of is None
         return hosted
+
+    def _require_scope(self, text: str, words: Collection[str]) -> str:
+        """Read whose a setting is: an account's, ``@domain``'s or one of the words. Raises Refused, NotFound."""
+        if text in words:
+            return text
+        scope = source(text)
+        if scope.startswith("@") and self._store.domain(scope[1:]) is None:
+            raise NotFound(f"there is no domain {scope[1:]}")
+        if scope.startswith("@"):
+            self._require_hosted(scope[1:])
+        elif not self._store.has_mailbox(scope):
+            raise NotFound(f"there is no mailbox {scope}: expected that of a user, @domain, {', '.join(words)}")
+        return scope
 
     def _require_hosted(self, domain: str) -> None:
         """Refuse what would live at a domain that is not hosted, with the reason."""

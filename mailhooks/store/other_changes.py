@@ -138,19 +138,19 @@ class RelayChanges(ledger.Ledger):
         if fits is None:
             self._run("UPDATE meta SET key_check = ?", (self._key.check(),))
         elif not fits:
-            raise Refused(f"the store was written with another key than {self._key.path}: put the right key file back")
+            raise self._key.other()
 
 
 class PreferenceChanges(ledger.Ledger):
     """The part of a change that is about spam preferences and settings."""
 
     def set_preference(self, scope: str, name: str, value: str) -> Preference:
-        """Set a SpamAssassin preference of a user, ``@domain`` or ``@GLOBAL``. Raises Refused.
+        """Set a SpamAssassin preference of a user, ``@domain`` or ``@GLOBAL``. Raises Refused, NotFound.
 
         spamd pastes name and value into a configuration text, so neither may end a line or begin a comment there. Which
         names mean anything is said by ``mailhooks.spamprefs``.
         """
-        preference = Preference(self._scope(scope), name, value)
+        preference = Preference(self._require_scope(scope, (GLOBAL,)), name, value)
         if not _PREFERENCE.fullmatch(name):
             raise Refused(f"{name!r} is no preference: expected a name like required_score")
         if not ledger.line("value", value).strip() or "#" in value or not value.isprintable():
@@ -177,16 +177,6 @@ class PreferenceChanges(ledger.Ledger):
         sql = "INSERT INTO setting (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value"
         self._run(sql, (name, ledger.line("value", value)))
         self._record("setting set", name, value)
-
-    def _scope(self, scope: str) -> str:
-        if scope == GLOBAL:
-            return scope
-        scope = ledger.source(scope)
-        if scope.startswith("@"):
-            self._require_hosted(scope[1:])
-        elif not self._store.has_mailbox(scope):
-            raise Refused(f"there is no mailbox {scope}: preferences belong to a user, @domain or {GLOBAL}")
-        return scope
 
 
 def _nexthop(text: str) -> str:

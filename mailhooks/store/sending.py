@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mailhooks.store import ledger
-from mailhooks.store.errors import NotFound, Refused
+from mailhooks.store.errors import NotFound
 from mailhooks.store.mailbox_changes import MailboxChanges
 
 if TYPE_CHECKING:
@@ -145,8 +145,11 @@ class SendingChanges(MailboxChanges):
     """The part of a change that is about sending."""
 
     def set_send_limit(self, scope: str, limits: Iterable[Limit]) -> SendLimit:
-        """Limit a user, ``@domain``, each user by default, each credential or each network. Raises Refused."""
-        made = SendLimit(self._send_scope(scope), tuple(limits))
+        """Limit a user, ``@domain``, each user by default, each credential or each network.
+
+        Raises Refused, NotFound.
+        """
+        made = SendLimit(self._require_scope(scope, WORDS), tuple(limits))
         windows = " ".join(f"{each.recipients}/{each.seconds}" for each in made.limits)
         self._run("INSERT OR REPLACE INTO send_limit (scope, windows) VALUES (?, ?)", (made.scope, windows))
         self._record("limit set", made.scope, ",".join(map(str, made.limits)) or "none")
@@ -172,16 +175,6 @@ class SendingChanges(MailboxChanges):
         if not self._lift(owner):
             raise NotFound(f"{owner} is not suspended")
         self._record("limit lift", owner)
-
-    def _send_scope(self, scope: str) -> str:
-        if scope in WORDS:
-            return scope
-        scope = ledger.source(scope)
-        if scope.startswith("@"):
-            self._require_hosted(scope[1:])
-        elif not self._store.has_mailbox(scope):
-            raise Refused(f"there is no mailbox {scope}: limits belong to a user, @domain, {', '.join(WORDS)}")
-        return scope
 
 
 def _send_limit(scope: str, windows: str) -> SendLimit:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 from pathlib import Path
 
@@ -57,7 +58,6 @@ WRONG = [
     (("spam", "set", A, "required_score", "high"), "required_score"),
     (("spam", "set", A, "no_such", "1"), "known are"),
     (("spam", "set", A, "required_score", "3\nscore GTUBE 0"), "required_score"),
-    (("spam", "set", "nobody@example1.com", "required_score", "3"), "no mailbox"),
     (("audit", "--limit", "0"), "1<=x"),
     # aliases
     (("alias", "add", "x@example1.com"), "TARGET"),
@@ -149,10 +149,64 @@ NOTHING = [
     ("lookup", "virtual_alias_maps", "<>"),
 ]
 
+NOBODY, NOWHERE = "nobody@example1.com", "nowhere.test"
+UNKNOWN = [
+    ("limit", "set", NOBODY, "--recipients", "1/1h"),
+    ("limit", "set", f"@{NOWHERE}", "--recipients", "1/1h"),
+    ("limit", "show", NOBODY),
+    ("limit", "lift", NOBODY),
+    ("spam", "set", NOBODY, "required_score", "3"),
+    ("spam", "set", f"@{NOWHERE}", "required_score", "3"),
+    ("spam", "list", NOBODY),
+    ("spam", "list", f"@{NOWHERE}"),
+    ("user", "list", NOWHERE),
+    ("user", "show", NOBODY),
+    ("alias", "list", NOWHERE),
+    ("quota", "list", NOWHERE),
+    ("quota", "show", NOBODY),
+    ("app-password", "list", NOBODY),
+    ("sender", "list", NOBODY),
+    ("sieve", "list", NOBODY),
+    ("sieve", "get", NOBODY, "main"),
+    ("domain", "show", NOWHERE),
+    ("domain", "set", NOWHERE, "--hosted"),
+    ("domain", "remove", NOWHERE),
+]
+EMPTY = [
+    ("spam", "list", A),
+    ("spam", "list", "@example1.com"),
+    ("spam", "list", "@GLOBAL"),
+    ("user", "list", "example1.net"),
+    ("alias", "list", "example1.net"),
+    ("quota", "list", "example1.com"),
+    ("app-password", "list", A),
+    ("sender", "list", A),
+    ("sieve", "list", A),
+]
+
 
 def test_what_does_not_exist(full):
     for arguments in NOTHING:
         full.fails(1, *arguments)
+
+
+def test_an_unknown_account_or_domain_was_wrong_usage_here_and_an_empty_list_there(full):
+    for arguments in UNKNOWN:
+        said = full.fails(1, *arguments)
+        assert "there is no" in said, arguments
+        assert NOBODY in said or NOWHERE in said
+    for arguments in EMPTY:
+        assert full.ok(*arguments) == "", arguments
+
+
+def test_a_key_file_that_is_missing_or_not_the_stores_was_bad_input_here_and_an_outage_there(full):
+    key = full.directory / "state/key"
+    full.ok("relay", "add", "[a.test]", "--username", "u", "--password-stdin", given="pw\n")
+    for other in (base64.b64encode(bytes(32)), b"none", None):
+        key.write_bytes(other) if other is not None else key.unlink()
+        add = ("relay", "add", "[b.test]", "--username", "u", "--password-stdin")
+        assert "put the right key file back" in full.fails(75, *add, given="pw\n")
+        assert "put the right key file back" in full.fails(75, "lookup", "smtp_sasl_password_maps", "[a.test]")
 
 
 READS = [

@@ -21,12 +21,7 @@ def test_limits_are_set_listed_and_unset(site):
     assert "0 used of 9/90m" in site.ok("explain", "send", ADAM, ADAM)
     site.fails(1, "limit", "unset", ADAM)
     site.fails(1, "limit", "lift", ADAM)
-    for scope, text in (
-        ("default", "5"),
-        ("nobody@example1.com", "5/1h"),
-        ("@elsewhere.test", "5/1h"),
-        ("x y", "5/1h"),
-    ):
+    for scope, text in (("default", "5"), ("@example1.net", "5/1h"), ("x y", "5/1h")):
         assert site.run("limit", "set", scope, "--recipients", text).exit_code == 2
 
 
