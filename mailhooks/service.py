@@ -43,6 +43,8 @@ if TYPE_CHECKING:
 
 METRICS = b"text/plain; version=0.0.4; charset=utf-8"
 OF_MAIL = ("dict", "auth_userdb")  # asked by mail processes, where their mode lets the group of [mail] in
+# How long the reactor thread waits for a store that another process has locked whole; its writers wait elsewhere.
+READ_SECONDS = 0.02
 DEFAULT_GROUPS = {"socketmap": "postfix", "policy": "postfix", "postfix_auth": "postfix", "login": "dovenull"}
 
 
@@ -56,7 +58,7 @@ def make_service(config: Config, reactor: Any, only: Collection[str] | None = No
         delimiter=config.mail.recipient_delimiter,
     )
     try:
-        store = open_store()
+        store = open_store(busy_seconds=READ_SECONDS)
     except Refused as error:
         raise ConfigError(f"store.url: {error}") from error
     service = Service(config, reactor, store, Renewal(store, reactor))

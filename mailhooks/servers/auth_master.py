@@ -98,6 +98,9 @@ class AuthMasterConnection(InOrder):
         login = pending.take(pending.connection(asked.cpid, asked.cookie), asked.auth_id, self.server.clock.seconds())
         if login is None:  # as the stock server says it: never granted, collected before, or too late
             return "refused", wire.fail(asked.id)
+        mailbox = self.server.store.mailbox(login.user)
+        if mailbox is not None and passdb.refusal_of(mailbox, passdb.service_of(login.service)):  # closed just now
+            return "refused", wire.fail(asked.id)
         return self._fields(asked.id, login.user, login.service, self._generation("2.3"))
 
     def _user(self, asked: wire.UserRequest) -> Answer:

@@ -7,7 +7,7 @@ from auth_scene import SPID, Client, Scene, plain
 
 from mailhooks.servers.auth_master import AuthMasterConnection
 from mailhooks.servers.in_order import MAX_WAITING
-from mailhooks.store import State
+from mailhooks.store import Service, State
 
 ADAM, BOB = "adam@example1.com", "bob@example1.com"
 FIELDS = "uid=5000\tgid=5000\thome=/var/mail/example1.com/adam"
@@ -102,6 +102,14 @@ def test_a_granted_login_is_collected_once_with_all_its_fields(master, granted):
     request = f"REQUEST\t3358588929\t10662\t1\t{granted.cookie}\tsession_pid=10664\trequest_auth_token\n"
     assert master.say(request) == f"USER\t3358588929\t{ADAM}\t{FIELDS}\tquota_rule=*:storage=20480B\n"
     assert master.say(request) == "FAIL\t3358588929\n"
+
+
+@pytest.mark.parametrize("change", [{"state": State.CLOSED}, {"allow": frozenset({Service.POP3})}])
+def test_a_login_was_let_in_that_was_granted_just_before_its_account_was_closed(scene, master, granted, change):
+    with scene.store.change("test") as directory:
+        directory.set_mailbox(ADAM, **change)
+    scene.store.renew()
+    assert master.say(f"REQUEST\t7\t10662\t1\t{granted.cookie}\tsession_pid=1\n") == "FAIL\t7\n"
 
 
 def test_a_login_of_2_4_gets_the_fields_of_2_4(scene, granted):

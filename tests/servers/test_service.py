@@ -6,7 +6,9 @@ import base64
 import dataclasses
 import json
 import signal
+import sqlite3
 import time
+from contextlib import closing
 
 import pytest
 from live_daemon import ADAM, FOUND, LIMIT, Daemon
@@ -91,6 +93,26 @@ def test_it_starts_without_a_store_and_recovers_when_there_is_one(make):
     daemon.fill()
     daemon.asks_until(FOUND)
     assert daemon.get("/readyz")[0] == 200
+
+
+def test_a_store_that_was_locked_whole_at_the_start_kept_everybody_waiting(make):
+    """Handshakes and lookups came after SQLite's five seconds, again and again."""
+    daemon = make()
+    daemon.fill()
+    with closing(sqlite3.connect(daemon.directory / "mailhooks.db", isolation_level=None)) as other:
+        other.execute("PRAGMA locking_mode = EXCLUSIVE")
+        other.execute("BEGIN EXCLUSIVE")
+        other.execute("UPDATE meta SET change_number = change_number")
+        daemon.start()
+        for _ in range(5):
+            assert daemon.ask() == AWAY
+            with daemon.connect("login") as client:
+                assert read_until(client, b"DONE\n").startswith(b"VERSION\t1\t")
+        _, text = daemon.get("/metrics")
+        lag = next(line for line in text.splitlines() if line.startswith("mailhooks_reactor_lag_seconds "))
+        assert float(lag.split()[1]) < 4
+        other.execute("ROLLBACK")
+    daemon.asks_until(FOUND)
 
 
 def test_a_store_that_is_moved_away_and_back_is_an_outage_and_its_end(daemon):
