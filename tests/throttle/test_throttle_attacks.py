@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tracemalloc
+from functools import partial
 
 from attack import OWNER, RIGHT, Door, address_of
 
@@ -60,6 +61,58 @@ def test_neighbours_of_one_network_share_a_limit():
     door = Door()
     tried = guesses(door, HOUR, 0.1, lambda n: door.login(f"2001:db8:{n % 65536:x}::1", f"guess {n}"))
     assert tried <= 240  # a provider's whole /32
+
+
+def test_behind_the_owners_address_his_logins_do_not_forgive_guesses_without_end():
+    """Each of them forgave the whole pair: 40 guesses every five minutes, 11,500 a day."""
+    for address in (HOME, "127.0.0.1"):  # the same NAT, or webmail
+        door = Door()
+        heard, number = [], 0
+        for step in range(DAY // 60):
+            if step % 5 == 0:
+                heard.append(door.login(address, RIGHT))
+            while guessed(door, address) < 38:  # he takes care that the pair is not refused
+                assert door.login(address, f"guess {number}") == "wrong"
+                number += 1
+            door.now += 60
+        assert set(heard) == {"in"}
+        assert 700 <= number <= 900
+
+
+def guessed(door, address):
+    pairs = door.throttle._pairs
+    record = pairs.get((OWNER, door.throttle.places.of(address).narrow))
+    return 0 if record is None else pairs.guesses(record, door.now)
+
+
+def test_a_customers_ipv6_network_is_one_address():
+    door = Door()
+    a_day = guesses(door, DAY, 5, lambda n: door.login(f"2001:db8:1:{n % 65536:x}::1", f"guess {n}"))
+    assert a_day <= 110
+    door = Door()
+    a_day = guesses(door, DAY, 5, lambda n: door.login(f"2001:db8:1:{n % 65536:x}::1", "x", f"user{n}@example1.com"))
+    assert a_day <= 500
+
+
+def test_a_providers_ipv6_network():
+    def of(number):
+        return f"2001:db8:{number % 65536:x}::1"
+
+    def once(door, number):
+        door.login(of(number), f"guess {number}")
+
+    def twice(door, number):  # he comes again after ten seconds, as an owner would
+        once(door, number)
+        once(door, number - 10)
+
+    def everybody(door, number):
+        door.login(of(number), "x", f"user{number}@example1.com")
+
+    for attempt, first, a_day in ((once, 60, 160), (twice, 280, 1700), (everybody, 1350, 8500)):
+        door = Door()
+        attempts = partial(attempt, door)
+        assert guesses(door, HOUR, 1, attempts) <= first
+        assert guesses(door, DAY, 5, lambda n, attempts=attempts: attempts(n + HOUR)) <= a_day
 
 
 def test_a_botnet_that_never_repeats_a_password_gets_nowhere():
