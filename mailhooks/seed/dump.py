@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from mailhooks.passwords.scram import DIGESTS
 from mailhooks.seed import maincf, tables, users
 from mailhooks.store.model import ALL_SERVICES, Posting, State
 
@@ -40,6 +41,7 @@ def dump(store: Store) -> Dump:
         "relay-sasl": [],
     }
     _relays(store, found, settings.get("relayhost", "").lower())
+    addresses = [mailbox.address for mailbox in mailboxes]
     lost = {
         "names with a colon": sum(users.name(mailbox) != mailbox.name for mailbox in mailboxes),
         "reasons and dates of states": sum(mailbox.state is not State.ACTIVE for mailbox in mailboxes),
@@ -47,7 +49,15 @@ def dump(store: Store) -> Dump:
         "default quotas of domains (each mailbox has its own now)": sum(domain.quota is not None for domain in domains),
         "send-as grants": sum(1 for _ in store.grants()),
         "spam preferences": sum(1 for _ in store.preferences()),
-        "app passwords": sum(len(store.app_passwords(mailbox.address)) for mailbox in mailboxes),
+        "app passwords": sum(len(store.app_passwords(address)) for address in addresses),
+        "SCRAM keys (until a password is set again)": sum(_has_scram(store, address) for address in addresses),
+        "networks that accounts log in from": sum(bool(mailbox.networks) for mailbox in mailboxes),
+        "ends of accounts and aliases": sum(each.expires is not None for each in (*mailboxes, *aliases)),
+        "limits": sum(1 for _ in store.send_limits()),
+        "suspensions": len(store.suspensions()),
+        "Sieve scripts": sum(len(store.sieve_scripts(address)) for address in addresses),
+        "attributes of folders (IMAP METADATA)": sum(len(store.attribute_sizes(address)) for address in addresses),
+        "users whose folders are shared": sum(bool(store.readers_of(address)) for address in addresses),
     }
     found.left_out += (f"{what}: {count}" for what, count in lost.items() if count)
     return found
@@ -56,6 +66,10 @@ def dump(store: Store) -> Dump:
 def _mailbox_line(mailbox: Mailbox) -> str:
     address = tables.spell(mailbox.address)
     return f"{address} {address.rpartition('@')[0]}"
+
+
+def _has_scram(store: Store, address: str) -> bool:
+    return any(store.scram_keys(address, mechanism) for mechanism in DIGESTS)
 
 
 def _has_user_line(mailbox: Mailbox) -> bool:
@@ -81,7 +95,7 @@ def _relays(store: Store, found: Dump, relayhost: str) -> None:
             found.left_out.append(
                 f"the relay host {relay.nexthop} of {relay.sender}: the file knows one for all senders"
             )
-        elif ":" in username or not value.isprintable() or value != value.strip():
+        elif not username or ":" in username or not value.isprintable() or value != value.strip():
             found.left_out.append(f"the credentials for {key}: the file cannot hold them")
         else:
             lines.append(f"{key} {value}")
