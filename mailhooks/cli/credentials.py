@@ -25,8 +25,12 @@ GENERATED_GROUPS = 5
 GENERATED_GROUP = 4
 ALPHABET = "abcdefghijkmnpqrstuvwxyz23456789"
 
-password_stdin = click.option("--password-stdin", is_flag=True, help="Read the password from the first line of stdin.")
-hash_stdin = click.option("--hash-stdin", is_flag=True, help="Read a {SCHEME}hash from the first line of stdin.")
+password_stdin = click.option(
+    "--password-stdin",
+    is_flag=True,
+    help=f"Read the password from stdin: one line of UTF-8, at most {MAX_PASSWORD} bytes, no NUL.",
+)
+hash_stdin = click.option("--hash-stdin", is_flag=True, help="Read a {SCHEME}hash from stdin: one line.")
 generate = click.option("--generate", is_flag=True, help="Make a password and print it once.")
 no_password = click.option("--no-password", is_flag=True, help="No password: the account only receives.")
 
@@ -65,12 +69,12 @@ def take(way: str | None, *, minimum: int, what: str, scram: bool = False) -> Cr
         return Credential(None)
     if way == "hash_stdin":
         try:
-            return Credential(passwords.check_hash(read_line("hash", MAX_HASH)))
+            return Credential(passwords.check_hash(read_only_line("hash", MAX_HASH)))
         except passwords.HashError as error:
             raise BadInput(str(error)) from error
     if way == "generate":
         return make(scram=scram)
-    password = read_line("password", MAX_PASSWORD) if way == "password_stdin" else ask(what)
+    password = read_only_line("password", MAX_PASSWORD) if way == "password_stdin" else ask(what)
     return of(checked(password, minimum), scram=scram)
 
 
@@ -103,7 +107,7 @@ def _scram(password: str) -> dict[str, str]:
 def read_password(way: str | None, *, what: str) -> str:
     """Return a password that has to be kept readable (for a relay host)."""
     if way == "password_stdin":
-        return checked(read_line("password", MAX_PASSWORD), 1)
+        return checked(read_only_line("password", MAX_PASSWORD), 1)
     if can_ask():
         return checked(ask(what), 1)
     raise BadInput("there is no terminal to ask for the password on: give it with --password-stdin")
@@ -133,12 +137,14 @@ def checked(password: str, minimum: int) -> str:
     return password
 
 
-def read_line(what: str, limit: int) -> str:
-    """Read the first line of stdin. Raises BadInput."""
+def read_only_line(what: str, limit: int) -> str:
+    """Read stdin to its end, which is one line: of several, nobody knows which was meant. Raises BadInput."""
     if sys.stdin.isatty():
         raise BadInput(f"stdin is a terminal: pipe the {what} in, or leave the option away to be asked")
-    line = sys.stdin.buffer.readline(limit + 3)  # and its end of line
+    line = sys.stdin.buffer.read(limit + 3)  # and its end of line
     line = line.removesuffix(b"\n").removesuffix(b"\r")
+    if b"\n" in line:
+        raise BadInput(f"there are several lines on stdin: expected the {what} alone, in one")
     if len(line) > limit:
         raise BadInput(f"the {what} on stdin has more than {limit} bytes")
     if not line:

@@ -101,6 +101,11 @@ WRONG_SECRETS = [
     (("user", "passwd", A, "--password-stdin"), b"", "no password on stdin"),
     (("user", "passwd", A, "--password-stdin"), b"\n", "no password on stdin"),
     (("user", "passwd", A, "--password-stdin"), b"a\0b\n", "NUL"),
+    (("user", "passwd", A, "--password-stdin"), b"zzz\nzzz\n", "several lines"),  # the first was taken
+    (("user", "passwd", A, "--password-stdin"), b"zzz\n\n", "several lines"),
+    (("user", "passwd", A, "--password-stdin"), b"zzz\n" * 1000, "several lines"),
+    (("user", "passwd", A, "--hash-stdin"), b"{PLAIN}zzz\n{PLAIN}zzz", "several lines"),
+    (("relay", "add", "[a.test]", "--username", "u", "--password-stdin"), b"zzz\r\nzzz\r\n", "several lines"),
     (("user", "passwd", A, "--password-stdin"), b"\xff\xfe\n", "UTF-8"),
     (("user", "passwd", A, "--password-stdin"), b"x" * 1001 + b"\n", "1000 bytes"),
     (("user", "passwd", A, "--hash-stdin"), b"{NOPE}abcdef-zzz\n", "scheme"),
