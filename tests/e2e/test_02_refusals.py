@@ -16,6 +16,18 @@ def test_unknown_recipient_and_foreign_domain(server: Server, recipient: str, co
         assert client.rcpt(recipient)[0] == code
 
 
+@pytest.mark.parametrize("service", ["smtp", "submission"])
+@pytest.mark.parametrize(
+    ("recipient", "answer"),
+    [("team", (504, b"need fully-qualified address")), ("adam@example1.com@[127.0.0.1]", (550, b"5.1.3"))],
+)
+def test_no_spelling_of_a_recipient_gets_around_the_policy(server: Server, service, recipient, answer):
+    with server.submit("adam@example1.com") if service == "submission" else server.smtp() as client:
+        client.mail("adam@example1.com" if service == "submission" else "joe@sender.test")
+        code, text = client.docmd("RCPT", f"TO:<{recipient}>")
+    assert (code, answer[1] in text) == (answer[0], True), text
+
+
 def test_user_removed_in_an_open_session_is_refused_at_the_next_rcpt(server: Server):
     server.add_user("dora@example1.com")
     with server.smtp() as client:

@@ -35,7 +35,10 @@ def rcpt(store: Store, recipient: str, **given: str) -> explain.Explanation:
         ),
         ("x@outside.example", "554 5.7.1 <x@outside.example>: Relay access denied"),
         ("closed@e.example", "550 5.2.1 <closed@e.example>: Recipient address rejected: this account is closed"),
-        ("nonsense", "501 5.1.3 <nonsense>: Bad recipient address syntax"),
+        ("team", "504 5.5.2 <team>: Recipient address rejected: need fully-qualified address"),
+        ("adam@e", "504 5.5.2 <adam@e>: Recipient address rejected: need fully-qualified address"),
+        ("adam@", "501 5.1.3 <adam@>: Bad recipient address syntax"),
+        ("@e.example", "501 5.1.3 <@e.example>: Bad recipient address syntax"),
     ],
 )
 def test_rcpt_from_outside(filled, recipient, reply):
