@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import signal
+
 from server import Server, message, until
 
 
@@ -47,3 +50,40 @@ def test_relay_password_changes_live(machine):
             host.arrives("with the old password", "reader@remote.test")
             until("the queue is empty", lambda: not server.postqueue())
             assert "changed-9" not in server.log
+
+
+def test_relay_tls_is_asked_of_a_senders_relay_and_not_of_the_world(machine):
+    """Without a default relay host relay_tls = verify was ignored: the password went to any certificate."""
+    with Server(machine) as host:
+        host.mailhooks("domain", "add", "remote.test")
+        host.add_user("customer@remote.test")
+        host.add_user("reader@remote.test")
+        host.mailhooks("sender", "allow", "customer@remote.test", "@example1.com")
+        nexthop = f"[{machine.loopback}]:{host.port['submission']}"
+        server = Server(machine, {"server": {"relay_tls": "verify"}})
+        world = server.host("etc/mailhooks/postfix/main.cf.d/world.cf")  # in place of the DNS
+        world.parent.mkdir(parents=True)
+        world.write_text(f"transport_maps = inline:{{ remote.test=smtp:[{machine.loopback}]:{host.port['smtp']} }}\n")
+        with server:
+            server.furnish()
+            relay = ("relay", "add", nexthop, "--for-sender", "adam@example1.com", "--username", "customer@remote.test")
+            server.mailhooks(*relay, "--password-stdin", given="secret-Q7\n")
+
+            def submit(subject: str, sender: str, recipient: str) -> None:
+                with server.submit(sender) as client:
+                    client.send_message(message(subject), sender, [recipient])
+
+            submit("straight", "bob@example1.com", "reader@remote.test")
+            host.arrives("straight", "reader@remote.test")
+
+            submit("by the relay", "adam@example1.com", "reader@other.test")
+            until("the mail waits", lambda: any(mail["queue_name"] == "deferred" for mail in server.postqueue()))
+            reason = server.postqueue()[0]["recipients"][0]["delay_reason"]
+            assert reason in ("Server certificate not verified", "Server certificate not trusted")
+
+            server.settings["server"]["relay_tls"] = "encrypt"
+            server._write_configuration()
+            os.kill(server.supervisor, signal.SIGHUP)
+            until("it is read", lambda: "the configuration was read again" in server.log)
+            server.drain()
+            assert "to=<reader@other.test>" in host.log
