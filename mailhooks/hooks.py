@@ -5,19 +5,18 @@ That is what ``[listen]`` says, the sockets that a service manager passes, and `
 
 from __future__ import annotations
 
-import difflib
 from typing import TYPE_CHECKING
 
 from twisted.logger import Logger
 
 from mailhooks import inherited
-from mailhooks.config import ConfigError
+from mailhooks.config import ConfigError, nearest
 from mailhooks.endpoints import EndpointError, Listener
 from mailhooks.servers.socketmap import SECRET_TABLES
 from mailhooks.tables import TABLES
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection
 
     from mailhooks.config import Config
 
@@ -42,7 +41,7 @@ def enabled(config: Config, only: Collection[str] | None, *, token: bool) -> Lis
     }
     for table, strings in config.listen.tcp_table.items():
         if table not in TABLES:
-            raise ConfigError(f"listen.tcp_table: there is no table {table!r}: {_cure(table, TABLES)}")
+            raise ConfigError(f"listen.tcp_table: there is no table {table!r}: {nearest(table, TABLES)}")
         texts["tcp_table", table] = strings
     texts = _with_inherited(texts)
     on = {hook for (hook, _), strings in texts.items() if strings}
@@ -74,7 +73,7 @@ def _with_inherited(texts: dict[tuple[str, str], tuple[str, ...]]) -> dict[tuple
 def _narrow(on: set[str], only: Collection[str]) -> set[str]:
     for name in only:
         if name not in HOOKS:
-            raise ConfigError(f"--only: there is no hook {name!r}: {_cure(name, HOOKS)}")
+            raise ConfigError(f"--only: there is no hook {name!r}: {nearest(name, HOOKS)}")
         if name not in on:
             raise ConfigError(f"--only: {name} is switched off in [listen]")
     chosen = AUTH & set(only)
@@ -95,11 +94,6 @@ def _check(hook: str, table: str, listener: Listener, *, token: bool) -> None:
         )
     if hook == "http" and not listener.loopback and not token:
         raise EndpointError(
-            f"{where} = {listener.text!r}: other machines could read it: set [http] token_file, or listen on loopback "
-            "(tcp:9465:interface=127.0.0.1)"
+            f"{where} = {listener.text!r}: other machines could read it: set [http] token_file (HTTP_TOKEN_FILE), "
+            "or listen on loopback (tcp:9465:interface=127.0.0.1)"
         )
-
-
-def _cure(name: str, known: Iterable[str]) -> str:
-    near = difflib.get_close_matches(name, known, 1, 0.4)
-    return f"did you mean {near[0]}?" if near else f"known here: {', '.join(known)}"

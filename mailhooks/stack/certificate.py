@@ -18,6 +18,7 @@ from mailhooks.stack import paths
 VALID_DAYS = 825  # the longest that today's clients accept even from a private authority
 BACKDATE = dt.timedelta(hours=1)  # a client whose clock is a little behind
 MAX_COMMON_NAME = 64  # characters, X.520
+MARK = "mailhooks, self-signed"  # the organisation that it names: so it is known again at the next start
 
 
 def pair(config: Config) -> tuple[Path, Path]:
@@ -28,14 +29,14 @@ def pair(config: Config) -> tuple[Path, Path]:
     return made if all(map(Path.exists, made)) and not any(map(Path.exists, configured)) else configured
 
 
-def ensure(config: Config, hostname: str, now: dt.datetime) -> bool:
-    """Make a pair where neither file is there; tell whether it was made. Raises ConfigError."""
+def ensure(config: Config, hostname: str, now: dt.datetime) -> None:
+    """Make a pair where neither file is there. Raises ConfigError."""
     certificate, key = pair(config)
     there = [path for path in (certificate, key) if path.exists()]
     if len(there) == 1:
         raise ConfigError(f"{there[0]} is there without its other half: server.certificate and server.key are a pair")
     if there:
-        return False
+        return
     text, private = make(hostname, now)
     try:
         try:
@@ -47,7 +48,12 @@ def ensure(config: Config, hostname: str, now: dt.datetime) -> bool:
             _write(fallback / "cert.pem", text, fallback / "key.pem", private)
     except OSError as error:
         raise ConfigError(f"cannot make a certificate as {error.filename}: {error.strerror}") from error
-    return True
+
+
+def is_ours(chain: bytes) -> bool:
+    """Tell whether a certificate in PEM is one that was made here."""
+    subject = x509.load_pem_x509_certificates(chain)[0].subject
+    return any(attribute.value == MARK for attribute in subject.get_attributes_for_oid(NameOID.ORGANIZATION_NAME))
 
 
 def _write(certificate: Path, text: bytes, key: Path, private: bytes) -> None:
@@ -62,7 +68,8 @@ def _write(certificate: Path, text: bytes, key: Path, private: bytes) -> None:
 def make(hostname: str, now: dt.datetime) -> tuple[bytes, bytes]:
     """Return certificate and key in PEM for one host name."""
     private = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, hostname[:MAX_COMMON_NAME])])
+    named = {NameOID.COMMON_NAME: hostname[:MAX_COMMON_NAME], NameOID.ORGANIZATION_NAME: MARK}
+    name = x509.Name([x509.NameAttribute(kind, value) for kind, value in named.items()])
     certificate = (
         x509.CertificateBuilder()
         .subject_name(name)

@@ -14,7 +14,6 @@ import signal
 import sys
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred
@@ -22,11 +21,21 @@ from twisted.logger import Logger, globalLogBeginner
 
 from mailhooks import verbosity
 from mailhooks.config import Config, ConfigError
-from mailhooks.endpoints import EndpointError
-from mailhooks.environment import WrongVariable, read_secret
-from mailhooks.hooks import enabled
 from mailhooks.log import Observer
-from mailhooks.stack import certificate, children, directories, files, generation, judge, paths, render, tls
+from mailhooks.stack import (
+    announcement,
+    certificate,
+    children,
+    directories,
+    files,
+    generation,
+    http_token,
+    judge,
+    listening,
+    paths,
+    render,
+    tls,
+)
 from mailhooks.stack.changes import Changes
 from mailhooks.stack.logpipe import LogPipe, Watch
 from mailhooks.stack.queue import QueueCounter
@@ -35,6 +44,7 @@ from mailhooks.stack.supervisor import Supervisor
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from twisted.python.failure import Failure
 
@@ -97,34 +107,25 @@ def prepare(config: Config) -> None:
         raise ConfigError(str(error)) from error
     directories.check_interpreter(directories.service_account(config))
     directories.make(config)
-    copy_token(config)
+    listening.check(config, os.environ, token=copy_token(config))
     children.refuse_running(config)
-    if certificate.ensure(config, render.hostname(config), datetime.now(UTC)):
-        log.warn(
-            "no TLS certificate at {path}: made a self-signed one, which no client trusts",
-            path=config.server.certificate,
-        )
+    certificate.ensure(config, render.hostname(config), datetime.now(UTC))
     try:
         tls.take(config)
     except tls.BadPair as error:
         raise ConfigError(f"server.certificate and server.key: {error}") from error
+    if certificate.is_ours(tls.together(*certificate.pair(config))):
+        wanted = config.server.certificate
+        announcement.say(f"no TLS certificate at {wanted} but a self-signed one, which no client trusts", config.log)
     write(config, found)
 
 
-def copy_token(config: Config) -> None:
-    """Give the daemon a token file of its own, and see that [listen] can be served with it. Raises ConfigError."""
-    path, token = paths.layout(config).http_token, ""
-    if name := config.http.token_file:
-        variable = "HTTP_TOKEN_FILE" if os.environ.get("HTTP_TOKEN_FILE") else "http.token_file"
-        try:
-            token = read_secret(variable, Path(name))
-        except WrongVariable as error:
-            raise ConfigError(str(error)) from error
-        files.replace(path, token.encode(), directories.service_account(config), 0o400)
-    try:
-        enabled(config, None, token=bool(token))
-    except EndpointError as error:
-        raise ConfigError(str(error)) from error
+def copy_token(config: Config) -> bool:
+    """Give the daemon a token file of its own; tell whether there is a token. Raises ConfigError."""
+    token = http_token.read(config)
+    if token:
+        files.replace(paths.layout(config).http_token, token.encode(), directories.service_account(config), 0o400)
+    return bool(token)
 
 
 def write(config: Config, found: generation.Generation) -> set[render.Daemon]:

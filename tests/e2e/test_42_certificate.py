@@ -29,7 +29,7 @@ OPENING = {  # what a client says before TLS, and the end of the answer to it
 
 @pytest.fixture(scope="module")
 def server(machine) -> Iterator[Server]:
-    with Server(machine) as running:
+    with Server(machine, environment={"LOG_LEVEL": "error"}) as running:
         running.furnish()
         yield running
 
@@ -83,7 +83,13 @@ def put(server: Server, file: str, data: bytes) -> None:
 
 def test_without_one_a_self_signed_pair_is_made_and_said_so(server: Server):
     assert {presented(server, service) for service in SERVICES} == {"mail.example1.com"}
-    assert "no TLS certificate at" in server.log
+    assert "=====> no TLS certificate at" in server.log  # whatever LOG_LEVEL says
+
+
+def test_it_is_said_at_every_start_until_another_one_comes(server: Server):
+    assert server.stop() == 0
+    server.start()
+    assert server.log.count("=====> no TLS certificate at") == 2
 
 
 def test_a_new_one_is_presented_everywhere_without_restart_and_sessions_stay(server: Server):

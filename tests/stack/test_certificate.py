@@ -22,7 +22,7 @@ def config(tmp_path) -> Config:
 
 
 def test_the_pair_fits_and_only_root_reads_the_key(config):
-    assert certificate.ensure(config, "mail.example.org", NOW)
+    certificate.ensure(config, "mail.example.org", NOW)
     pair = certificate.pair(config)
     assert pair == (Path(config.server.certificate), Path(config.server.key))
     ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(*pair)
@@ -38,7 +38,7 @@ def test_a_pair_that_is_there_stays(config):
     pair[0].parent.mkdir(parents=True)
     for path in pair:
         path.write_text("the admin's own")
-    assert not certificate.ensure(config, "mail.example.org", NOW)
+    certificate.ensure(config, "mail.example.org", NOW)
     assert [path.read_text() for path in pair] == ["the admin's own"] * 2
 
 
@@ -49,6 +49,11 @@ def test_half_a_pair_is_an_error_that_names_it(config, name):
     half.write_text("half")
     with pytest.raises(ConfigError, match=name):
         certificate.ensure(config, "mail.example.org", NOW)
+
+
+def test_a_pair_that_was_made_here_is_known_again():
+    """After a restart it was taken for the admin's, and nobody said any more that no client trusts it."""
+    assert certificate.is_ours(certificate.make("mail.example.org", NOW)[0])
 
 
 def test_a_long_name_still_makes_a_certificate():
