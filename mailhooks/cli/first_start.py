@@ -4,10 +4,14 @@ MAIL_DOMAIN and MAIL_ADMIN each work alone: a domain that is not here yet is mad
 postmaster@DOMAIN, as its first user; an admin's domain is made with him. All of it is one change, and a start that
 finds it done changes nothing: an account that is there keeps its password. The relay's credentials are those of the
 environment whenever they differ, so a new password counts at the next start.
+
+What the store refuses stops the start of a server without domains. One that has some comes up and warns: its admin has
+changed since what the variables once asked for, and may have removed it, made an alias of it, or renamed its domain.
 """
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -21,11 +25,11 @@ from mailhooks.environment import WrongVariable, secret
 from mailhooks.store.errors import Refused
 
 if TYPE_CHECKING:
-    from collections.abc import MutableMapping
+    from collections.abc import Callable, Iterator, MutableMapping
 
     from mailhooks.cli.session import Session
     from mailhooks.config import Config
-    from mailhooks.store import Change, Store
+    from mailhooks.store import Store
 
 WHO = "environment"  # in the audit log
 
@@ -73,7 +77,7 @@ def check(wishes: Wishes, config: Config) -> None:
         raise ConfigError(f"MAIL_ADMIN_PASSWORD has fewer than {least} characters (auth.min_password_length)")
 
 
-def fulfil(session: Session, wishes: Wishes, config: Config) -> tuple[str, str] | None:
+def fulfil(session: Session, wishes: Wishes, config: Config, warn: Callable[[str], None]) -> tuple[str, str] | None:
     """Make what is missing; return a new account and its password when that was made here.
 
     Raises ConfigError, and Unavailable when the store cannot be written now.
@@ -81,36 +85,57 @@ def fulfil(session: Session, wishes: Wishes, config: Config) -> tuple[str, str] 
     if wishes == Wishes():
         return None
     with session.reading() as store:  # never makes one: where it is missing now, an empty one would bounce mail
+        has_served = next(store.domains(), None) is not None
         try:
-            with store.change(WHO) as change:
-                _relay(store, change, wishes, config)
-                return _accounts(session, store, change, wishes)
-        except (Refused, BadInput) as error:
-            raise ConfigError(f"what MAIL_DOMAIN, MAIL_ADMIN and RELAY_HOST ask for cannot be made: {error}") from error
+            _relay(store, wishes, config)
+            return _accounts(session, store, wishes)
+        except WrongVariable as error:
+            if not has_served:
+                raise ConfigError(str(error)) from error
+            warn(f"{error}; the server comes up without it, take the variable out when it is not wanted any more")
+            return None
 
 
-def _relay(store: Store, change: Change, wishes: Wishes, config: Config) -> None:
-    wanted = (wishes.relay_username, wishes.relay_password or "")
-    if wishes.relay_username and store.relay_credentials(config.server.relayhost.lower()) != wanted:
-        change.add_relay(config.server.relayhost, username=wanted[0], password=wanted[1])
+def _relay(store: Store, wishes: Wishes, config: Config) -> None:
+    host, wanted = config.server.relayhost, (wishes.relay_username, wishes.relay_password or "")
+    if wishes.relay_username and store.relay_credentials(host.lower()) != wanted:
+        with _asked_for_by("RELAY_HOST", host), store.change(WHO) as change:
+            change.add_relay(host, username=wanted[0], password=wanted[1])
 
 
-def _accounts(session: Session, store: Store, change: Change, wishes: Wishes) -> tuple[str, str] | None:
+def _accounts(session: Session, store: Store, wishes: Wishes) -> tuple[str, str] | None:
     is_new = bool(wishes.domain) and store.domain(wishes.domain) is None
     admin = wishes.admin or (f"postmaster@{wishes.domain}" if is_new else "")
-    for domain in {wishes.domain, admin.rpartition("@")[2]} - {""}:
-        if store.domain(domain) is None:
-            change.add_domain(domain)
-    if not admin or store.mailbox(admin) is not None:
+    if store.mailbox(admin) is not None:
+        admin = ""
+    missing = [name for name in {wishes.domain, admin.rpartition("@")[2]} - {""} if store.domain(name) is None]
+    if not admin and not missing:
         return None
-    given, scram = wishes.admin_password, session.config.auth.scram
-    credential = credentials.make(scram=scram) if given is None else credentials.of(given, scram=scram)
-    homes = homes_of(session.config.mail)
-    change.add_mailbox(render(admin), password=credential.hash, hold=session.hold)
-    change.set_scram(render(admin), credential.scram)
-    with root_again():
-        homes.leftover(admin)
+    asked = ("MAIL_ADMIN", display(admin)) if admin and wishes.admin else ("MAIL_DOMAIN", display(wishes.domain))
+    with _asked_for_by(*asked), store.change(WHO) as change:
+        for domain in missing:
+            change.add_domain(domain)
+        if not admin:
+            return None
+        if store.alias(admin) is not None:
+            raise Refused("this address is an alias by now, and an account beside it would take its mail")
+        given, scram = wishes.admin_password, session.config.auth.scram
+        credential = credentials.make(scram=scram) if given is None else credentials.of(given, scram=scram)
+        homes = homes_of(session.config.mail)
+        change.add_mailbox(render(admin), password=credential.hash, hold=session.hold)
+        change.set_scram(render(admin), credential.scram)
+        with root_again():
+            homes.leftover(admin)
     return None if credential.made is None else (display(admin), credential.made)
+
+
+@contextmanager
+def _asked_for_by(variable: str, value: str) -> Iterator[None]:
+    """Name the variable and its value where what it asks for is refused."""
+    try:
+        yield
+    except (Refused, BadInput) as error:
+        raise WrongVariable(f"{variable}={value!r}: {error}") from error
 
 
 def _normal(name: str, environment: MutableMapping[str, str]) -> str:

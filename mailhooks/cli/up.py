@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from typing import TYPE_CHECKING
 
@@ -13,6 +12,7 @@ from mailhooks import store as stores
 from mailhooks.cli import first_start
 from mailhooks.cli.errors import say
 from mailhooks.cli.session import Session, pass_session
+from mailhooks.stack import announcement
 from mailhooks.store.errors import Unavailable
 
 if TYPE_CHECKING:
@@ -67,14 +67,15 @@ def _upgrade(session: Session) -> None:
 
 def _fulfil(session: Session, wishes: first_start.Wishes, config: Config) -> None:
     try:
-        made = first_start.fulfil(session, wishes, config)
+        made = first_start.fulfil(session, wishes, config, warn=say)
     except Unavailable as error:
         say(f"what the environment asks for waits for the next start, since the store cannot be changed now: {error}")
         return
     if made is None:
         return
     address, password = made
-    # Not a log line: it must be read whatever LOG_LEVEL says, once, and no collector is to take it for one of many.
-    text = f"the first password of {address} is {password} (shown only now; to change it: mailhooks user passwd)"
-    as_json = config.log.format == "json"
-    click.echo(json.dumps({"level": "warn", "message": text}) if as_json else f"=====> {text} <=====")
+    # Once, and no collector is to take it for one of many log lines.
+    announcement.say(
+        f"the first password of {address} is {password} (shown only now; to change it: mailhooks user passwd)",
+        config.log,
+    )

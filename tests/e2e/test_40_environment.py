@@ -124,6 +124,16 @@ def test_an_admin_alone_makes_his_domain(machine):
         server.imap("frank@example4.com").logout()
 
 
+def test_a_server_that_ran_comes_up_though_its_admin_cannot_be_made_again_and_is_healthy_without_http(machine):
+    settings = {**QUICK, "mail": {"address_hold_days": 30}}
+    with Server(machine, settings, environment={"MAIL_ADMIN": "eve@example4.com", "HTTP_LISTEN": "off"}) as server:
+        server.mailhooks("user", "remove", "eve@example4.com")
+        assert server.stop() == 0
+        server.start()
+        assert "MAIL_ADMIN='eve@example4.com': eve@example4.com was removed lately" in server.log
+        assert server.mailhooks("ready").count(": ready") == 7
+
+
 # --- wrong --------------------------------------------------------------------------------------------------------
 
 
@@ -131,21 +141,25 @@ def test_an_admin_alone_makes_his_domain(machine):
     ("given", "names"),
     [
         ({"MAIL_HOSTNAME": "mail example"}, "MAIL_HOSTNAME='mail example'"),
+        ({"MAIL_HOSTNAME": "1.2.3.4"}, "MAIL_HOSTNAME='1.2.3.4'"),
         ({"MAIL_DOMAIN": "no domain"}, "MAIL_DOMAIN='no domain'"),
         ({"MAIL_ADMIN": "adam"}, "MAIL_ADMIN='adam'"),
         ({"MAIL_ADMIN_PASSWORD": "x y"}, "MAIL_ADMIN_PASSWORD"),
         ({"MAIL_ADMIN": "a@b.test", "MAIL_ADMIN_PASSWORD_FILE": "/nowhere"}, "MAIL_ADMIN_PASSWORD_FILE='/nowhere'"),
         ({"RELAY_HOST": "a b"}, "RELAY_HOST='a b'"),
+        ({"RELAY_HOST": "[x.test]:nosuchport"}, "RELAY_HOST='[x.test]:nosuchport'"),
         ({"RELAY_USERNAME": "me", "RELAY_PASSWORD": "x y"}, "RELAY_HOST"),
         ({"RELAY_HOST": "[x.test]:25", "RELAY_USERNAME": "me"}, "RELAY_PASSWORD"),
         ({"RELAY_HOST": "[x.test]:25", "RELAY_PASSWORD": "x y"}, "RELAY_USERNAME"),
         ({"RELAY_PASSWORD": "x y", "RELAY_PASSWORD_FILE": "/etc/hostname"}, "RELAY_PASSWORD and RELAY_PASSWORD_FILE"),
         ({"MESSAGE_SIZE_LIMIT": "huge"}, "MESSAGE_SIZE_LIMIT='huge'"),
+        ({"MESSAGE_SIZE_LIMIT": "1"}, "MESSAGE_SIZE_LIMIT='1'"),
         ({"MAIL_PROTOCOLS": "smtp gopher"}, "MAIL_PROTOCOLS='smtp gopher'"),
         ({"LOG_FORMAT": "xml"}, "LOG_FORMAT='xml'"),
         ({"LOG_LEVEL": "loud"}, "LOG_LEVEL='loud'"),
         ({"HTTP_LISTEN": "everywhere"}, "HTTP_LISTEN='everywhere'"),
-        ({"HTTP_LISTEN": "0.0.0.0:9465"}, "token_file"),
+        ({"HTTP_LISTEN": "0.0.0.0:9465"}, "HTTP_LISTEN='0.0.0.0:9465'"),
+        ({"HTTP_LISTEN": "192.0.2.1:9465"}, "HTTP_LISTEN='192.0.2.1:9465'"),
         ({"HTTP_TOKEN_FILE": "/nowhere"}, "HTTP_TOKEN_FILE='/nowhere'"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, dict) else "",
