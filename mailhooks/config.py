@@ -82,7 +82,7 @@ class AuthConfig:
 
     failure_delay: float = 2.0  # seconds until "wrong password" is said
     workers: int = 0  # hashing threads; 0: one per CPU
-    queue: int = 500  # waiting checks; beyond it: temporary failure
+    queue: int = 500  # waiting checks, a fifth of them from one network; beyond it: temporary failure
     cache_entries: int = 10_000  # verified credentials kept in memory (keyed hashes only); 0: none
     cache_seconds: float = 300.0  # how long each is kept
     rehash: bool = True  # bring old schemes to argon2id at the next login
