@@ -11,7 +11,7 @@ import os
 import re
 import tomllib
 import typing
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -20,6 +20,7 @@ from mailhooks.environment import WrongVariable, overlay
 
 DEFAULT_PATH = Path("/etc/mailhooks/mailhooks.toml")
 MAX_FILE_BYTES = 1_000_000  # a configuration file is written by hand
+ALIKE = 0.4  # difflib's ratio from which a name is taken for a misspelt one
 
 _POSTFIX = "/var/spool/postfix/mailhooks"
 _DOVECOT = "/run/mailhooks"
@@ -318,10 +319,16 @@ def _build(kind: type, given: Any, where: str) -> Any:
     hints = typing.get_type_hints(kind)
     for key in given:
         if key not in hints:
-            near = difflib.get_close_matches(key, hints, 1, 0.4)
-            cure = f"did you mean {_join(where, near[0])}?" if near else f"known here: {', '.join(hints)}"
-            raise ConfigError(f"unknown key {_join(where, key)}: {cure}")
+            raise ConfigError(f"unknown key {_join(where, key)}: {nearest(key, hints, where)}")
     return kind(**{key: _convert(hints[key], value, _join(where, key)) for key, value in given.items()})
+
+
+def nearest(name: str, known: Collection[str], where: str = "") -> str:
+    """Name the cure for a name that nothing bears: what it is most like, and all there are where it is like none."""
+    near = _join(where, difflib.get_close_matches(name, known, 1, 0.0)[0])
+    if difflib.get_close_matches(name, known, 1, ALIKE):
+        return f"did you mean {near}?"
+    return f"the nearest is {near}, of {', '.join(known)}"
 
 
 def _convert(hint: Any, value: Any, where: str) -> Any:

@@ -37,6 +37,8 @@ def test_values_of_every_kind():
         ({"stor": {}}, "unknown key stor: did you mean store?"),
         ({"store": {"ulr": "x"}}, "unknown key store.ulr: did you mean store.url?"),
         ({"server": {"ports": {"stmp": 1}}}, "did you mean server.ports.smtp?"),
+        ({"store": {"zzz": "x"}}, "unknown key store.zzz: the nearest is store."),
+        ({"store": {"fil": "x"}}, "unknown key store.fil: did you mean store.key_file?"),
         ({"mail": {"uid": "x"}}, "mail.uid is a whole number, not a text"),
         ({"mail": {"uid": True}}, "mail.uid is a whole number, not true or false"),
         ({"mail": {"uid": -1}}, "mail.uid is not below zero"),

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mailhooks import config as configuration
-from mailhooks.cli import owner
+from mailhooks.cli import names, owner
 from mailhooks.cli.errors import BadInput
 from mailhooks.store import Unavailable, open_store, schema
 from mailhooks.store.url import sqlite_path
@@ -42,7 +42,9 @@ class Session:
     @cached_property
     def config(self) -> Config:
         """The configuration. Raises ConfigError."""
-        return configuration.load(self.config_path, store=self.store_url)
+        config = configuration.load(self.config_path, store=self.store_url)
+        names.check(config)
+        return config
 
     @cached_property
     def state_directory(self) -> Path:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -250,11 +252,27 @@ def test_a_store_that_is_none(full):
         ("[mail]\nhomes = '/x'\n", "did you mean mail.home"),
         ("[mail\n", "mailhooks.toml"),
         ("[mail]\nuid = 'vmail'\n", "whole number"),
+        # wrong names, which only the daemon noticed
+        ("[listen.tcp_table]\nvirtual_alias_map = []\n", "did you mean virtual_alias_maps"),
+        ("[log.hooks]\nsocketmaps = 'debug'\n", "did you mean socketmap"),
+        ("[dict]\nnames = ['quotas']\n", "quota, lastlogin"),
+        ("[policy]\nsmtp = ['quotas']\n", "did you mean quota"),
+        ("[policy.texts]\nnone_such = 'x'\n", "there is no text 'none_such'"),
     ],
 )
 def test_a_wrong_configuration(shell, text, cure):
     (shell.directory / "mailhooks.toml").write_text(text)
     assert cure in shell.fails(2, "domain", "list")
+
+
+def test_names_in_the_configuration_cost_a_command_nothing_while_they_are_the_defaults(shell):
+    code = (
+        "import sys; from pathlib import Path; from mailhooks.cli.session import Session; "
+        "Session(Path(sys.argv[1])).config; print('mailhooks.policy' in sys.modules)"
+    )
+    file = str(shell.directory / "mailhooks.toml")
+    done = subprocess.run([sys.executable, "-c", code, file], text=True, capture_output=True, check=True)
+    assert done.stdout == "False\n"
 
 
 def test_a_configuration_that_is_not_there(shell, tmp_path):
