@@ -209,7 +209,7 @@ WHERE a.source = ? ORDER BY t.position
 """
 _UNLIMITED = """
 SELECT password FROM mailbox
-WHERE address = ? AND state = 'active' AND until IS NULL AND expires IS NULL AND allow IS NULL AND networks = ''
-    AND NOT EXISTS (SELECT 1 FROM app_password a WHERE a.address = mailbox.address)
+WHERE address = ?1 AND state = 'active' AND until IS NULL AND expires IS NULL AND allow IS NULL AND networks = ''
+    AND NOT EXISTS (SELECT 1 FROM app_password a WHERE a.address = ?1)
 """
 _APP_PASSWORDS = f"SELECT {rows.APP_PASSWORD_COLUMNS} FROM app_password WHERE address = ? ORDER BY id"  # noqa: S608 - the same

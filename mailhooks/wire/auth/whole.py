@@ -18,14 +18,15 @@ from mailhooks.wire.auth.shared import MAX_LINE, in_clear_from_here
 # bare tuple, for one is made with every login. None of service, login and password is empty; the login is ASCII.
 PlainLogin = tuple[str, str, bool, str | None, str, str]
 
-# An id is below MAX_ID by its digits alone. A value is of one range of characters, which is the quickest to match.
+# An id is below MAX_ID by its digits alone. A value is of one range of characters, which is the quickest to match, and
+# all of it or nothing (``++``), so that a long one is not tried again at each length.
 _BEGINS: Final = r"AUTH\t([1-9][0-9]{0,8})\tPLAIN\t"
-_ENDS: Final = r"\tresp=([!-~]+)\n"
-_POSTFIX: Final = re.compile(_BEGINS + r"service=([!-~]+)(\tnologin)()\tlip=([!-~]+)\trip=([!-~]+)\tsecured" + _ENDS)
+_ENDS: Final = r"\tresp=([!-~]++)\n"
+_POSTFIX: Final = re.compile(_BEGINS + r"service=([!-~]++)(\tnologin)()\tlip=([!-~]++)\trip=([!-~]++)\tsecured" + _ENDS)
 _OTHERS: Final = re.compile(
-    _BEGINS + r"(?:service|protocol)=([!-~]+)(\tnologin)?(?:\tfinal-resp-ok)?(?:\tsecured(=tls)?)?"
-    r"(?:\tsession=[!-~]*)?(?:\tlip=([!-~]*))?(?:\trip=([!-~]*))?"
-    r"(?:\t(?:[lr]port|real_[lr](?:ip|port)|local_name|client_id|ssl_[a-z0-9_]+)=[!-~]*)*" + _ENDS
+    _BEGINS + r"(?:service|protocol)=([!-~]++)(\tnologin)?(?:\tfinal-resp-ok)?(?:\tsecured(=tls)?)?"
+    r"(?:\tsession=[!-~]*+)?(?:\tlip=([!-~]*+))?(?:\trip=([!-~]*+))?"
+    r"(?:\t(?:[lr]port|real_[lr](?:ip|port)|local_name|client_id|ssl_[a-z0-9_]++)=[!-~]*+)*" + _ENDS
 )
 
 
