@@ -30,7 +30,9 @@ def test_metrics_for_everybody_without_a_token_are_said_of_the_variable():
 
 @pytest.mark.parametrize("address", [f"{ELSEWHERE}:9465", "[2001:db8::1]:9465"])
 def test_an_address_that_is_not_ours_is_said_of_the_variable(address):
-    assert refused({"HTTP_LISTEN": address}, token=True).startswith(f"HTTP_LISTEN={address!r}: nobody can listen there: ")
+    assert refused({"HTTP_LISTEN": address}, token=True).startswith(
+        f"HTTP_LISTEN={address!r}: nobody can listen there: "
+    )
 
 
 def test_an_address_of_the_file_is_said_of_its_key():
