@@ -66,7 +66,7 @@ def configuration() -> str:
         ".SH DESCRIPTION",
         _text(
             "The file is TOML. Every key is optional; an unknown one is an error that names the nearest. Below, each "
-            "key stands with its default. Lists of [listen] hold Twisted endpoint strings; a unix: one may end in "
+            "key stands with its default. Lists of [listen] hold Twisted endpoint strings; a unix: one takes "
             ":group=NAME."
         ),
     ]

@@ -48,7 +48,7 @@ def configuration() -> str:
         "``/etc/mailhooks/mailhooks.toml``, or what ``--config`` or ``MAILHOOKS_CONFIG`` names. Every key is\n"
         "optional; an unknown one is an error that names the nearest. ``--store`` beats ``MAILHOOKS_STORE``, which\n"
         "beats the file. SIGHUP makes the daemon read it again; a bad file changes nothing.\n\n"
-        "``[listen]`` holds Twisted endpoint strings. A ``unix:`` listener may end in ``:group=NAME``; an ``ssl:``\n"
+        "``[listen]`` holds Twisted endpoint strings. A ``unix:`` listener takes ``:group=NAME``; an ``ssl:``\n"
         "one takes ``:clientCA=FILE``, and then lets in only clients with a certificate of that authority.\n"
     )
     return text + "".join(_section(name, kind) for name, kind in sections(config.Config))

@@ -1,8 +1,8 @@
 """The strings of ``[listen]`` become listening ports.
 
 They are Twisted's endpoint descriptions (``unix:``, ``tcp:``, ``ssl:``, ``systemd:`` and what plugins add), with two
-arguments of our own, taken off the end before Twisted sees them: ``group=NAME`` of a unix socket, and ``clientCA=FILE``
-of ``ssl:``, which asks every client for a certificate that FILE vouches for.
+arguments of our own, taken out before Twisted sees them: ``group=NAME`` of a unix socket, and ``clientCA=FILE`` of
+``ssl:``, which asks every client for a certificate that FILE vouches for.
 
 ``Listener.parse`` says what a string is without touching anything, so that what must not travel in clear is refused
 before anything listens; ``Listener.listen`` listens.
@@ -33,8 +33,9 @@ if TYPE_CHECKING:
 
 DEFAULT_MODE = "0660"  # of a unix socket whose string does not say
 
-_OWN = re.compile(r":(group|clientCA)=((?:[^:\\]|\\.)*)\Z")
+_OWN = re.compile(r"(group|clientCA)=(.*)", re.DOTALL)
 _PART = re.compile(r"(?:[^:\\]|\\.)*")
+_NO_ARGUMENT = re.compile(r"unexpected keyword argument '(\w+)'")  # in Python's words
 
 log = Logger()
 
@@ -57,11 +58,14 @@ class Listener:
     @classmethod
     def parse(cls, text: str) -> Listener:
         """Take a string apart. Raises EndpointError."""
-        description, own = text, dict[str, str]()
-        while match := _OWN.search(description):
-            own[match[1]] = match[2].replace("\\", "")
-            description = description[: match.start()]
-        kind, *parts = _split(description)
+        own, others = dict[str, str](), list[str]()
+        for part in _split(text):
+            if match := _OWN.fullmatch(part):
+                own[match[1]] = _plain(match[2])
+            else:
+                others.append(part)
+        description = ":".join(others)
+        kind, *parts = map(_plain, others or [""])
         arguments = dict(part.split("=", 1) for part in parts if "=" in part)
         if not kind or not parts:
             raise EndpointError(f"{text!r} is no endpoint: expected something like unix:/path:mode=0660 or tcp:9465")
@@ -216,9 +220,13 @@ def _split(description: str) -> list[str]:
     while at <= len(description):
         match = _PART.match(description, at)
         assert match is not None  # noqa: S101 - the pattern matches the empty text
-        parts.append(match[0].replace("\\", ""))
+        parts.append(match[0])
         at = match.end() + 1
     return parts
+
+
+def _plain(part: str) -> str:
+    return part.replace("\\", "")
 
 
 def _reason(problem: BaseException) -> str:
@@ -226,6 +234,8 @@ def _reason(problem: BaseException) -> str:
         problem = problem.socketError
     if isinstance(problem, OSError) and problem.strerror:
         return f"{problem.strerror} ({problem.filename})" if problem.filename else problem.strerror
+    if match := _NO_ARGUMENT.search(str(problem)):
+        return f"this kind of endpoint has no argument {match[1]}="
     if isinstance(problem, LookupError):
         return "no such socket was inherited"
     return str(problem) or type(problem).__name__

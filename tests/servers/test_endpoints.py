@@ -183,6 +183,18 @@ def test_a_socket_is_given_to_its_group(scene, tmp_path):
     assert os.lstat(tmp_path / "s").st_gid == os.getegid()
 
 
+def test_a_group_that_did_not_stand_last_ended_in_words_of_python(scene, tmp_path):
+    name = grp.getgrgid(os.getegid()).gr_name
+    scene.listen(f"unix:{tmp_path}/s\\:x:group={name}:mode=0620", group="no-such-group")
+    assert mode_of(tmp_path / "s:x") == 0o620
+    assert os.lstat(tmp_path / "s:x").st_gid == os.getegid()
+
+
+def test_an_argument_that_there_is_not_is_named(scene, tmp_path):
+    with pytest.raises(EndpointError, match="has no argument grup="):
+        scene.listen(f"unix:{tmp_path}/s:grup=mail")
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files to any group")
 def test_a_default_group_is_a_name_or_a_number(scene, tmp_path):
     scene.listen(f"unix:{tmp_path}/a", group="daemon")
@@ -265,7 +277,7 @@ def test_who_can_connect_is_told_by_the_string(text, private, loopback):
 
 
 @pytest.mark.parametrize(
-    "text", ["", "unix", "unix:", "/run/x", "tcp:1:group=postfix", "unix:/x:clientCA=y", "carrier:pigeon"]
+    "text", ["", "unix", "unix:", "group=x", "/run/x", "tcp:1:group=postfix", "unix:/x:clientCA=y", "carrier:pigeon"]
 )
 def test_what_is_no_endpoint_is_named(scene, text):
     with pytest.raises(EndpointError):
