@@ -18,6 +18,7 @@ from mailhooks import config as configuration
 from mailhooks.cli import names, owner
 from mailhooks.cli.errors import BadInput
 from mailhooks.store import Unavailable, open_store, schema
+from mailhooks.store.keyfile import KeyFile
 from mailhooks.store.url import sqlite_path
 
 if TYPE_CHECKING:
@@ -105,6 +106,10 @@ class Session:
     def _open(self, *, create: bool) -> Iterator[Store]:
         settings = self.config.store
         delimiter = self.config.mail.recipient_delimiter
+        if create:
+            # A store without a key would answer, and say of every address that there is none.
+            key = KeyFile(Path(settings.key_file))
+            schema.create(sqlite_path(settings.url), before=lambda: key.exists() or key.create())
         store = open_store(settings.url, key_file=settings.key_file, create=create, delimiter=delimiter)
         try:
             yield store

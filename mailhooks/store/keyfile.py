@@ -49,10 +49,14 @@ class KeyFile:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             new = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, MODE)
-            with os.fdopen(new, "wb") as stream:
-                stream.write(line)
-                stream.flush()
-                os.fsync(stream.fileno())
+            try:
+                with os.fdopen(new, "wb") as stream:
+                    stream.write(line)
+                    stream.flush()
+                    os.fsync(stream.fileno())
+            except BaseException:
+                self.path.unlink()  # half a key is none, and would be in the way of a whole one
+                raise
         except OSError as error:
             raise Unavailable(f"cannot make the key file {self.path}: {error.strerror}") from error
 

@@ -42,8 +42,11 @@ def current() -> int:
     return migrations()[-1][0]
 
 
-def create(path: Path) -> None:
-    """Make an empty store at ``path`` unless there is one. Raises Unavailable."""
+def create(path: Path, *, before: Callable[[], object] = lambda: None) -> None:
+    """Make an empty store at ``path`` unless there is one. Raises Unavailable.
+
+    ``before`` makes what a store must not be without: it is called when the store is whole, and before it has its name.
+    """
     if os.path.lexists(path):
         return
     try:
@@ -54,7 +57,7 @@ def create(path: Path) -> None:
     lock = uselock.own(path)
     try:
         if not os.path.lexists(path):
-            _create(path)
+            _create(path, before)
             uselock.note(lock, uselock.mark(path.stat()))
     except (OSError, sqlite3.Error) as error:
         raise Unavailable(f"cannot make the store {path}: {error}") from error
@@ -85,7 +88,7 @@ def upgrade(url: str, *, keep: Callable[[int], None] = lambda _number: None) -> 
         uselock.free(lock)
 
 
-def _create(path: Path) -> None:
+def _create(path: Path, before: Callable[[], object]) -> None:
     new = path.with_name(f".{path.name}.new")
     new.unlink(missing_ok=True)  # what a killed process left; nobody else makes one while we hold the lock
     os.close(os.open(new, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, FILE_MODE))
@@ -95,6 +98,7 @@ def _create(path: Path) -> None:
             connection.execute(f"PRAGMA application_id = {sqlite.APPLICATION_ID}")
             connection.execute("PRAGMA journal_mode = WAL")
             migrate(new, connection)
+        before()
         os.link(new, path)  # unlike rename, it does not replace what somebody else put there
     finally:
         new.unlink(missing_ok=True)

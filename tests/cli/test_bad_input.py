@@ -216,6 +216,17 @@ def test_a_key_file_that_is_missing_or_not_the_stores_was_bad_input_here_and_an_
         assert "put the right key file back" in full.fails(75, "lookup", "smtp_sasl_password_maps", "[a.test]")
 
 
+def test_a_first_change_whose_key_could_not_be_made_left_an_empty_store_behind(shell):
+    (shell.directory / "file").write_text("")
+    text = (shell.directory / "mailhooks.toml").read_text()
+    (shell.directory / "mailhooks.toml").write_text(text.replace("state/key", "file/key"))
+    assert "cannot make the key file" in shell.fails(75, "domain", "add", "example1.com")
+    assert [path.name for path in (shell.directory / "state").iterdir()] == ["mailhooks.db-lock"]
+    (shell.directory / "mailhooks.toml").write_text(text)
+    shell.ok("domain", "add", "example1.com")
+    assert (shell.directory / "state/key").exists()
+
+
 READS = [
     ("domain", "list"),
     ("user", "show", A),

@@ -12,6 +12,7 @@ import pytest
 
 from mailhooks.store import NotFound, Refused, Store, Unavailable, backup, check, open_store, restore, upgrade
 from mailhooks.store import schema as schemas
+from mailhooks.store.keyfile import KeyFile
 
 
 @pytest.fixture
@@ -159,6 +160,19 @@ def test_an_upgrade_that_fails_changes_nothing(store, store_url, path, monkeypat
     assert raw.execute("PRAGMA user_version").fetchone()[0] == now
     assert raw.execute("SELECT COUNT(*) FROM sqlite_schema WHERE name = 'extra'").fetchone()[0] == 0
     raw.close()
+
+
+def test_a_disk_that_fills_up_leaves_no_half_of_a_key(tmp_path, monkeypatch):
+    def fail(_descriptor):
+        raise OSError(28, "No space left on device")
+
+    key = KeyFile(tmp_path / "key")
+    with monkeypatch.context() as full:
+        full.setattr("mailhooks.store.keyfile.os.fsync", fail)
+        with pytest.raises(Unavailable, match="No space left"):
+            key.create()
+    assert not key.exists()
+    key.create()
 
 
 def test_another_key_is_recognised_and_the_right_one_heals(store, store_url, key_file):
