@@ -108,8 +108,7 @@ class Session:
         delimiter = self.config.mail.recipient_delimiter
         if create:
             # A store without a key would answer, and say of every address that there is none.
-            key = KeyFile(Path(settings.key_file))
-            schema.create(sqlite_path(settings.url), before=lambda: key.exists() or key.create())
+            schema.create(sqlite_path(settings.url), before=KeyFile(Path(settings.key_file)).ensure)
         store = open_store(settings.url, key_file=settings.key_file, create=create, delimiter=delimiter)
         try:
             yield store

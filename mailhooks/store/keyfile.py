@@ -41,6 +41,11 @@ class KeyFile:
         """Tell whether there is a key file."""
         return self.path is not None and os.path.lexists(self.path)
 
+    def ensure(self) -> None:
+        """Make a new key unless there is a key file. Raises Unavailable."""
+        if not self.exists():
+            self.create()
+
     def create(self) -> None:
         """Make a new key. Raises Unavailable; an existing file is never overwritten."""
         if self.path is None:
