@@ -29,7 +29,7 @@ def command() -> None:
 @command.command()
 @click.argument("name", type=DOMAIN)
 @click.option("--alias-of", type=DOMAIN, help="Every address here is the same address there.")
-@click.option("--quota", type=SIZE, help="Default for its mailboxes: 500M, 1G, none.")
+@click.option("--quota", type=SIZE, help="Default for its mailboxes: 500M, 1G, none (or 0).")
 @pass_session
 def add(session: Session, name: str, alias_of: str | None, quota: int | None) -> None:
     """Host a domain."""
@@ -65,7 +65,7 @@ def show(session: Session, name: str, as_json: bool) -> None:
 @click.argument("name", type=DOMAIN)
 @click.option("--alias-of", type=DOMAIN, help="Every address here is the same address there from now on.")
 @click.option("--hosted", is_flag=True, help="It is no alias any more.")
-@click.option("--quota", type=SIZE, help="Default for its mailboxes: 500M, 1G, none.")
+@click.option("--quota", type=SIZE, help="Default for its mailboxes: 500M, 1G, none (or 0).")
 @click.pass_context
 @pass_session
 def set_(

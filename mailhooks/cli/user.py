@@ -30,7 +30,7 @@ def command() -> None:
 
 @command.command()
 @click.argument("address", type=ADDRESS)
-@click.option("--quota", type=MAILBOX_SIZE, help="500M, 1G, none, or default: the domain's (the default).")
+@click.option("--quota", type=MAILBOX_SIZE, help="500M, 1G, none (or 0), or default: the domain's (the default).")
 @click.option("--name", type=LINE, default="", help="The person's name.")
 @reuse_option
 @credentials.password_stdin
@@ -84,7 +84,7 @@ def show(session: Session, address: str, as_json: bool) -> None:
 
 @command.command("set")
 @click.argument("address", type=ADDRESS)
-@click.option("--quota", type=MAILBOX_SIZE, help="500M, 1G, none, or default: the domain's.")
+@click.option("--quota", type=MAILBOX_SIZE, help="500M, 1G, none (or 0), or default: the domain's.")
 @click.option("--name", type=LINE, help="The person's name.")
 @click.option("--state", type=STATE, help="What the account may do.")
 @click.option("--reason", type=LINE, help="Why, as those hear it who are refused.")

@@ -28,7 +28,7 @@ class DomainChanges(MailboxChanges, AliasChanges):
     def add_domain(self, name: str, *, alias_of: str | None = None, quota: int | None = None) -> Domain:
         """Host a domain, or make it an alias of a hosted one. Raises Refused."""
         name = ledger.domain(name)
-        ledger.size("quota", quota)
+        quota = _default(quota)
         if self._store.domain(name) is not None:
             raise Refused(f"the domain {name} is there already")
         if alias_of is not None:
@@ -55,7 +55,7 @@ class DomainChanges(MailboxChanges, AliasChanges):
         if not isinstance(alias_of, Unset):
             domain = self._respell(domain, alias_of)
         if not isinstance(quota, Unset):
-            quota = ledger.size("quota", quota)
+            quota = _default(quota)
             if domain.alias_of is not None:
                 raise Refused(f"{domain.name} is an alias of {domain.alias_of}: set the quota there")
             self._run("UPDATE domain SET quota = ? WHERE name = ?", (quota, domain.name))
@@ -156,6 +156,11 @@ class DomainChanges(MailboxChanges, AliasChanges):
 
 def _counted(mailboxes: list[str], sources: list[str], alias_domains: list[str]) -> str:
     return f"{len(mailboxes)} mailboxes, {len(sources)} aliases and {len(alias_domains)} alias domains"
+
+
+def _default(quota: int | None) -> int | None:
+    """Read a domain's quota: 0 is no limit and kept as None, since there is no other limit to be free of."""
+    return ledger.size("quota", quota) or None
 
 
 def _quota(quota: int | None) -> str:

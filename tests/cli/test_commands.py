@@ -107,6 +107,16 @@ def test_user_quota_of_its_own_of_the_domain_or_none(site):
     assert site.json("user", "show", "adam@example1.com")["quota"] == 2**30
 
 
+def test_no_limit_was_listed_as_0_of_a_domain_and_as_none_of_a_user(site):
+    site.ok("domain", "add", "free.example", "--quota", "0")
+    site.ok("domain", "set", "example1.com", "--quota", "0")
+    site.ok("user", "set", "adam@example1.com", "--quota", "0")
+    assert {row["quota"] for kind in ("domain", "user") for row in site.json(kind, "list")} == {None}
+    for kind in ("domain", "user"):
+        for line in site.ok(kind, "list").splitlines():
+            assert "none" in line.split("\t"), line
+
+
 def test_user_state_reason_until_and_services(site):
     site.ok("user", "set", "bob@example1.com", "--state", "no-send", "--reason", "too much", "--until", "2090-01-01")
     site.ok("user", "set", "bob@example1.com", "--allow", "imap")
