@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import shutil
 import subprocess
+import textwrap
+from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
+from container import IMAGE, LIMITS, PODMAN
 
 from mailhooks import passwords
 from mailhooks.store import Service
@@ -18,6 +22,7 @@ from mailhooks.wire import socketmap
 ROOT = Path(__file__).parent.parent.parent
 FILTER = ROOT / "mailhooks/fail2ban/filter.d/mailhooks.conf"
 JAIL = ROOT / "mailhooks/fail2ban/jail.d/mailhooks.conf"
+SPLIT = ROOT / "systemd/split"
 
 GUESSER = "192.0.2.66"
 VICTIM = "198.51.100.7"  # whom a guesser would like to see banned
@@ -149,17 +154,89 @@ def test_lines_from_the_journal_are_understood(tmp_path):
     assert banned(path) == [GUESSER]
 
 
-def test_fail2ban_itself_takes_the_jail(tmp_path):
+def test_logins_in_a_process_of_their_own_are_seen(tmp_path):
+    """They have another unit, and another name in the journal."""
+    path = tmp_path / "log"
+    line = f"warn mailhooks.login: login failed: service=smtp rip={GUESSER} reason=credentials user=x"
+    path.write_text(f"2026-11-22T20:00:00+00:00 mail mailhooks-logins[12]: 2026-11-22T20:00:00.123+00:00 {line}\n")
+    assert banned(path) == [GUESSER]
+    unit = (SPLIT / "mailhooks-logins.service").read_text()
+    assert "\nSyslogIdentifier=mailhooks-logins\n" in unit
+    assert "_SYSTEMD_UNIT=mailhooks.service + _SYSTEMD_UNIT=mailhooks-logins.service" in FILTER.read_text()
+
+
+def by_journald(name: str) -> Callable[[str], str]:
+    """Docker's and Podman's driver "journald", as fail2ban and journalctl put the fields together."""
+    return lambda line: f"2026-11-22T20:00:00+00:00 host {name}[4711]: {line}"
+
+
+def by_json_file(line: str) -> str:
+    """Docker's driver "json-file": Go writes the JSON, with <, > and & escaped (encoding/json)."""
+    said = {"log": f"{line}\n", "stream": "stdout", "time": "2026-11-22T20:00:00.123456789Z"}
+    text = json.dumps(said, ensure_ascii=False, separators=(",", ":"))
+    return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
+
+
+def by_k8s_file(line: str) -> str:
+    """Podman's driver "k8s-file" (conmon)."""
+    return f"2026-11-22T20:00:00.123456789+01:00 stdout F {line}"
+
+
+def test_lines_of_containers_are_counted_as_those_of_bare_metal(spoken, tmp_path):
+    expected, lines = banned(spoken), spoken.read_text().splitlines()
+    for driver in (by_journald("0123456789ab"), by_journald("docker-mail-1"), by_json_file, by_k8s_file):
+        path = tmp_path / "of a container"
+        path.write_text("".join(f"{driver(line)}\n" for line in lines))
+        assert banned(path) == expected, path.read_text()
+
+
+@pytest.mark.e2e
+def test_the_file_that_podman_itself_writes_is_understood(spoken, tmp_path):
+    log = tmp_path / "ctr.log"
+    options = ("--rm", *LIMITS, "--network", "none", "--log-driver", "k8s-file", "--log-opt", f"path={log}")
+    command = (*PODMAN, "run", *options, "--volume", f"{spoken}:/log:ro", "--entrypoint", "cat", IMAGE, "/log")
+    subprocess.run(command, check=True, timeout=120, capture_output=True)
+    assert " stdout F " in log.read_text()
+    assert banned(log) == banned(spoken)
+
+
+def dump(tmp_path: Path, jail: str = "") -> subprocess.CompletedProcess[str]:
+    """What fail2ban makes of the jail, and of an admin's file beside it."""
     directory = tmp_path / "fail2ban"
     shutil.copytree("/etc/fail2ban", directory)
     for path in directory.glob("jail.d/*"):
         path.unlink()
     shutil.copy(FILTER, directory / "filter.d")
     shutil.copy(JAIL, directory / "jail.d")
-    done = subprocess.run(
-        ["fail2ban-client", "-c", str(directory), "--dump"], capture_output=True, text=True, timeout=60, check=False
-    )
+    (directory / "jail.d/mailhooks.local").write_text(jail)
+    command = ["fail2ban-client", "-c", str(directory), "--dump"]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_fail2ban_itself_takes_the_jail(tmp_path):
+    done = dump(tmp_path)
     assert done.returncode == 0, done.stderr
     assert "['add', 'mailhooks', 'systemd']" in done.stdout
+    assert (
+        "'addjournalmatch', '_SYSTEMD_UNIT=mailhooks.service', '+', '_SYSTEMD_UNIT=mailhooks-logins.service'"
+        in done.stdout
+    )
     assert "login failed: service" in done.stdout
     assert "throttled" not in done.stdout
+
+
+JAILS = re.findall(r"\.\. code-block:: ini\n\n((?:   .*\n)+)", (ROOT / "docs/logs.rst").read_text())
+
+
+@pytest.mark.parametrize("jail", JAILS, ids=["journald", "json-file", "k8s-file"])
+def test_fail2ban_takes_the_jails_for_containers_of_the_page(tmp_path, jail):
+    log = tmp_path / "file.log"
+    log.touch()
+    done = dump(tmp_path, re.sub(r"(?m)^logpath = .*", f"logpath = {log}", textwrap.dedent(jail)))
+    assert done.returncode == 0, done.stderr
+    if "logpath" in jail:
+        assert f"'addlogpath', '{log}'" in done.stdout
+    else:
+        assert "'addjournalmatch', 'CONTAINER_NAME=mail'" in done.stdout
+        assert "_SYSTEMD_UNIT" not in done.stdout
+    assert re.search(r"'chain', '(DOCKER-USER|FORWARD)'", done.stdout)

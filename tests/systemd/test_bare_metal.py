@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ ADAM = "adam@example.com"
 TRAFFIC = Path(__file__).with_name("traffic_program.py").read_text()
 UNITS = "/usr/local/lib/systemd/system"
 LOGINS = "split/mailhooks-logins.service"
+FILTER = ROOT / "mailhooks/fail2ban/filter.d/mailhooks.conf"
 RESTARTS = 20
 KILLS = 3
 
@@ -57,6 +59,23 @@ with imaplib.IMAP4_SSL("127.0.0.1", 993, ssl_context=context, timeout=100) as cl
 PRIORITIES = """
 import os, sys
 print([os.getpriority(os.PRIO_PROCESS, int(thread)) for thread in os.listdir(f"/proc/{sys.argv[1]}/task")])
+"""
+
+ASK_HTTP = """
+import sys, urllib.request
+print(urllib.request.urlopen(sys.argv[1], timeout=100).read().decode())
+"""
+
+GUESS = """
+import smtplib, ssl
+context = ssl.create_default_context()
+context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+with smtplib.SMTP("127.0.0.1", 587, timeout=100) as client:
+    client.starttls(context=context)
+    try:
+        client.login("adam@example.com", "guessed")
+    except smtplib.SMTPAuthenticationError as refused:
+        assert refused.smtp_code == 535, refused
 """
 
 
@@ -206,15 +225,29 @@ def test_all_comes_back_after_a_reboot(host: Host):
     assert not re.search("mailhooks|postfix|dovecot|spamd", failed), failed
 
 
-def test_logins_in_a_process_of_their_own(host: Host):
+def test_logins_in_a_process_of_their_own(host: Host, tmp_path: Path):
     """The last one, for it changes the machine."""
     host.run("cp -r /source/systemd/split/. /etc/systemd/system/; systemctl daemon-reload")
     host.run("systemctl stop mailhooks 'mailhooks-*.socket'; systemctl enable --now mailhooks mailhooks-logins")
     assert host.run(f"systemd-analyze verify {UNITS}/mailhooks.service mailhooks-logins.service 2>&1") == ""
-    assert "serving 4 hooks (postfix_auth, login," in host.show("mailhooks-logins", "StatusText")
+    assert "serving 5 hooks (postfix_auth, login," in host.show("mailhooks-logins", "StatusText")
     assert "serving 4 hooks (socketmap, policy, dict, http)" in host.show("mailhooks", "StatusText")
     heard, _ = traffic(host, "systemctl restart mailhooks", 1)
     assert set(heard) == UNNOTICED, heard
     heard, _ = traffic(host, "systemctl restart mailhooks-logins", 1)
     assert set(heard) == UNNOTICED, heard
     assert "warn" not in host.journal("mailhooks-logins")
+    # Whoever looks after it sees them, too: health, metrics, fail2ban.
+    assert "login" in host.python(ASK_HTTP, "http://127.0.0.1:9466/readyz")
+    assert 'mailhooks_auth_total{mechanism="PLAIN",result="accepted",service="imap"}' in host.python(
+        ASK_HTTP, "http://127.0.0.1:9466/metrics"
+    )
+    host.python(GUESS)
+    match = re.search(r"^journalmatch = (.+)", FILTER.read_text(), re.MULTILINE)
+    seen = host.run(f"journalctl --boot --no-pager --output short-iso {match[1]}")
+    (guess,) = [line for line in seen.splitlines() if "login failed: service=smtp rip=127.0.0.1" in line]
+    (tmp_path / "log").write_text(f"{guess}\n")
+    counted = ["fail2ban-regex", "--out", "ip", str(tmp_path / "log"), str(FILTER)]
+    assert subprocess.run(counted, capture_output=True, text=True, timeout=60, check=True).stdout.split() == [
+        "127.0.0.1"
+    ]
