@@ -69,6 +69,12 @@ def test_the_dashboard_has_its_rows_and_names_only_alerts_that_exist():
     assert f"uid: {source}\n" in (ROOT / "docker/grafana/provisioning/datasources/prometheus.yml").read_text()
 
 
+def test_a_bound_of_an_exporters_histogram_is_asked_for_as_prometheus_2_and_3_spell_it():
+    """Prometheus 3 stores le="1000" as le="1000.0"; the daemon's own bounds are told as floats always."""
+    bounds = [re.findall(r'le=(~?"[^"]*")', target["expr"]) for panel in panels() for target in panel["targets"]]
+    assert [bound for found in bounds for bound in found] == [r'~"1000(\\.0)?"']
+
+
 class Prometheus:
     """A Prometheus on loopback that scrapes one server, with the shipped configuration."""
 
