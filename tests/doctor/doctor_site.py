@@ -90,7 +90,7 @@ def make_site(root: Path) -> Site:
     root.chmod(0o755)
     file = root / "mailhooks.toml"
     file.write_text(
-        f'[server]\nroot = "{root}"\ninterface = "127.0.0.1"\nhostname = "{HOST}"\n'
+        f'[server]\nroot = "{root}"\nhostname = "{HOST}"\n'
         f"[server.ports]\nspamd = {free_port()}\nsmtp = 25\n"
         f'[listen]\nhttp = ["tcp:{free_port()}:interface=127.0.0.1"]\n'
     )

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import tempfile
+from pathlib import Path
 
 import pytest
 from doctor_site import age, ids, said
+
+from mailhooks.stack import generation, render
 
 
 def setting(name: str, value: str | None):
@@ -23,11 +28,36 @@ def swap(old: str, new: str):
     return lambda text: text.replace(old, new)
 
 
+def several(*spoils):
+    """One after the other."""
+
+    def spoil(text: str) -> str:
+        for each in spoils:
+            text = each(text)
+        return text
+
+    return spoil
+
+
 SOCKETMAP = "socketmap:unix:mailhooks/socketmap:"
 POLICY = "check_policy_service { unix:mailhooks/policy, policy_context=smtp }"
+RELAYS_FOR_MYNETWORKS = setting("smtpd_relay_restrictions", "permit_mynetworks, reject_unauth_destination")
 CHROOTED = (" inet n - n - - smtpd", " inet n - y - - smtpd")
 
 MAIN = [
+    ("postfix-open-relay", several(setting("mynetworks", "0.0.0.0/0"), RELAYS_FOR_MYNETWORKS)),
+    ("postfix-open-relay", several(setting("mynetworks", "0.0.0.0/1, 128.0.0.0/1"), RELAYS_FOR_MYNETWORKS)),
+    ("postfix-open-relay", several(setting("mynetworks", "[::]/0"), RELAYS_FOR_MYNETWORKS)),
+    ("postfix-open-relay", several(setting("mynetworks", "static:all"), RELAYS_FOR_MYNETWORKS)),
+    ("postfix-open-relay", setting("smtpd_relay_restrictions", "permit")),
+    ("postfix-open-relay", setting("smtpd_relay_restrictions", "permit, reject_unauth_destination")),
+    ("postfix-open-relay", setting("smtpd_relay_restrictions", "warn_if_reject reject_unauth_destination")),
+    ("postfix-open-relay", setting("smtpd_relay_restrictions", "check_client_access inline:{{ a = reject }}")),
+    ("postfix-open-relay", setting("relay_domains", "static:all")),
+    ("postfix-open-relay", several(setting("submission_relay_restrictions", "permit"),
+        swap("reject_unlisted_recipient, permit_sasl_authenticated, reject", "reject_unlisted_recipient"))),
+    ("postfix-smuggling", setting("smtpd_forbid_bare_newline", "no")),
+    ("postfix-smuggling", setting("smtpd_forbid_bare_newline_exclusions", "0.0.0.0/0")),
     ("postfix-unknown-socket", swap("unix:mailhooks/socketmap:", "unix:/run/mailhooks/socketmap:")),
     ("postfix-unknown-socket", swap("unix:mailhooks/policy", "unix:mailhooks/socketmap")),
     ("postfix-domains-at-default", setting("virtual_alias_domains", None)),
@@ -60,6 +90,13 @@ MAIN = [
 ]  # fmt: skip
 
 MASTER = [
+    ("postfix-open-relay", swap("-o smtpd_discard_ehlo",
+        "-o smtpd_relay_restrictions=permit\n  -o smtpd_discard_ehlo")),
+    ("postfix-open-relay", swap("-o smtpd_discard_ehlo", "-o mynetworks=0.0.0.0/0\n"
+        "  -o { smtpd_relay_restrictions = permit_mynetworks, reject_unauth_destination }\n  -o smtpd_discard_ehlo")),
+    ("postfix-open-relay", swap("-o smtpd_discard_ehlo", "-o relay_domains=static:all\n  -o smtpd_discard_ehlo")),
+    ("postfix-smuggling", swap("-o smtpd_discard_ehlo",
+        "-o smtpd_forbid_bare_newline=no\n  -o smtpd_discard_ehlo")),
     ("postfix-policy-too-early", swap("-o smtpd_discard_ehlo",
         f"-o smtpd_delay_reject=no\n  -o {{ smtpd_helo_restrictions = {POLICY} }}\n  -o smtpd_discard_ehlo")),
     ("postfix-auth-on-port-25", swap("smtpd_sasl_auth_enable=no\n  -o smtpd_discard",
@@ -81,6 +118,50 @@ def test_planted_in_main_cf(site, tmp_path, found, spoil):
 @pytest.mark.parametrize(("found", "spoil"), MASTER)
 def test_planted_in_master_cf(site, tmp_path, found, spoil):
     assert ids(site.spoiled(tmp_path, "master.cf", spoil)) == {found}
+
+
+@pytest.mark.parametrize("file", ["main.cf", "master.cf"])
+def test_the_cure_of_an_open_relay_and_of_smuggling_is_one(site, tmp_path, file):
+    """What is printed is done, as it stands, and nothing is found any more."""
+    plants = {"main.cf": MAIN, "master.cf": MASTER}[file]
+    for number, (found, spoil) in enumerate(plants):
+        if found in {"postfix-open-relay", "postfix-smuggling"}:
+            directory = tmp_path / str(number)
+            facts = site.spoiled(directory, file, spoil)
+            for cure in dict.fromkeys(each.cure for each in said(facts)):
+                subprocess.run(cure, shell=True, check=True, timeout=60)
+            for changed in (directory / "postfix").iterdir():
+                age(changed)
+            assert found not in ids(site.facts(directory / "postfix")), facts
+
+
+RELAYED_BY = "permit_mynetworks, reject_unauth_destination"
+CLOSED = [
+    {
+        "mynetworks": "127.0.0.0/8 10.0.0.0/8 192.0.2.0/24 [fe80::]/10",
+        "smtpd_relay_restrictions": RELAYED_BY,
+    },
+    {"mynetworks": "0.0.0.0/0"},  # nobody is let in for it
+    {"smtpd_relay_restrictions": "", "smtpd_sender_restrictions": "permit_sasl_authenticated, reject"},
+    {"smtpd_relay_restrictions": "mine", "smtpd_restriction_classes": "mine", "mine": "reject_unauth_destination"},
+    {"smtpd_relay_restrictions": "permit_sasl_authenticated permit_mynetworks defer_unauth_destination"},
+    {"smtpd_relay_restrictions": "check_client_access inline:{{ a = permit }}, reject_unauth_destination"},
+]
+
+
+@pytest.mark.parametrize("settings", CLOSED)
+def test_what_refuses_strangers_is_no_open_relay(site, tmp_path, settings):
+    facts = site.spoiled(tmp_path, "main.cf", several(*(setting(*each) for each in settings.items())))
+    assert ids(facts) == set()
+
+
+def test_what_is_printed_for_the_distribution_relays_for_nobody(site):
+    """``mailhooks config postfix``, as the file stands that ``--output`` writes."""
+    with tempfile.TemporaryDirectory(dir=site.root) as name:
+        for file in render.for_distribution(site.config, generation.find(), "postfix"):
+            (Path(name) / file.path.name).write_text(file.text)
+            age(Path(name) / file.path.name)
+        assert not {"postfix-open-relay", "postfix-smuggling"} & ids(site.facts(Path(name)))
 
 
 def test_a_healthy_site_has_no_finding(site):
