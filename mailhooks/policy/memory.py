@@ -174,8 +174,11 @@ class Memory:
     # Credentials
 
     def logged_in(self, login: str, client: str, label: str) -> None:
-        """Keep by which credential a login came."""
-        self._credentials[login, client] = (label, self.time())
+        """Keep by which app password a login came; to know of none says the same as to know of the account's own."""
+        if label:
+            self._credentials[login, client] = (label, self.time())
+        else:
+            self._credentials.pop((login, client), None)
 
     def credential(self, login: str, client: str) -> str:
         """The label of the app password that a login used from this address, "" when that is not known."""
