@@ -41,7 +41,7 @@ class Sources:
     objects: Callable[[], Mapping[tuple[str, str], int]] = dict  # kind, state -> how many
     pool: HashPool | None = None
     oldest_transaction: Callable[[], float] = float  # seconds since the oldest open dict transaction was begun
-    certificates: tuple[Path, ...] = ()
+    certificates: Mapping[Path, Path] = field(default_factory=dict)  # configured file -> the one to read
     extra: Sequence[Callable[[], Iterator[Metric]]] = field(default=())
 
 
@@ -76,7 +76,11 @@ class Metrics(Collector):
             "certificate_not_after_seconds",
             "When a certificate ends, in seconds since the epoch.",
             ("file",),
-            {(str(path),): end for path in self._sources.certificates if (end := self._not_after(path)) is not None},
+            {
+                (str(file),): end
+                for file, read in self._sources.certificates.items()
+                if (end := self._not_after(read)) is not None
+            },
         )
         for source in self._sources.extra:
             yield from source()

@@ -248,7 +248,7 @@ class _Builder:
             objects=lambda: service.refresher.objects if service.refresher else {},
             pool=service.pool,
             oldest_transaction=self._oldest_transaction,
-            certificates=tuple(dict.fromkeys(self._certificates())),
+            certificates=dict(self._certificates(where.chain)),
             extra=(partial(queue.metrics, where.queue_counts), partial(logtap.metrics, where.log_counts)),
         )
         metrics = Metrics(sources)
@@ -277,13 +277,16 @@ class _Builder:
         store = self._service.store
         return Deferred.fromCoroutine(probes.report(asked, lambda: "" if store.available else store.reason))
 
-    def _certificates(self) -> Iterable[Path]:
-        yield Path(self._config.server.certificate)
+    def _certificates(self, presented: Path) -> Iterable[tuple[Path, Path]]:
+        """Yield the configured files, each with the one to read: ``up`` leaves what the daemons present."""
+        configured = Path(self._config.server.certificate)
+        yield configured, presented if presented.exists() else configured
         for listeners in self._hooks.values():
             for listener in listeners:
                 if listener.kind == "ssl":
                     arguments = listener.arguments
-                    yield Path(arguments.get("certKey") or arguments.get("privateKey", "server.pem"))
+                    path = Path(arguments.get("certKey") or arguments.get("privateKey", "server.pem"))
+                    yield path, path
 
     def _mail(self) -> userdb.MailSettings:
         mail = self._config.mail

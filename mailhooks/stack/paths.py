@@ -92,6 +92,11 @@ class Layout:
         return self.stack / "tls/pair.pem"
 
     @property
+    def chain(self) -> Path:
+        """The certificate of that pair without its key, which everybody may read, for the daemon's metrics."""
+        return self.stack / "tls/chain.pem"
+
+    @property
     def dovecot_state(self) -> Path:
         """What Dovecot can make again."""
         return self.stack / "dovecot-state"

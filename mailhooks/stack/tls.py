@@ -59,7 +59,9 @@ def take(config: Config) -> str | None:
         raise BadPair(f"{certificate} and {key} are no pair that can be presented: {why}") from error
     finally:
         trial.unlink()
-    return f"{end:%Y-%m-%d}" if files.replace(target, data, ROOT, 0o600) else None
+    changed = files.replace(target, data, ROOT, 0o600)
+    files.replace(paths.layout(config).chain, b"\n".join((*_CERTIFICATE.findall(data), b"")), ROOT, 0o644)
+    return f"{end:%Y-%m-%d}" if changed else None
 
 
 def together(certificate: Path, key: Path) -> bytes:

@@ -95,7 +95,7 @@ def metrics(counters, store, certificate, tmp_path):
             renewal,
             objects=lambda: {("mailbox", "active"): 3},
             pool=Pool(),
-            certificates=(certificate, tmp_path / "missing.pem"),
+            certificates={path: path for path in (certificate, tmp_path / "missing.pem")},
         )
     )
 
