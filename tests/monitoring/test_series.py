@@ -117,7 +117,7 @@ def exercise(daemon, users):
         for number in range(users):
             asked = {"protocol_state": "RCPT", "sasl_username": f"user{number}@example1.com", "client_address": "::1"}
             asked |= {"sender": f"user{number}@example1.com", "recipient": f"alias{number}@example1.com"}
-            client.sendall(policy.render_request(policy.Request({"request": "smtpd_access_policy", **asked})))
+            client.sendall(policy.render_request(policy.Request.of({"request": "smtpd_access_policy", **asked})))
             assert client.recv(4096)
 
 
