@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 
 import dns.resolver
 import pytest
@@ -101,3 +102,11 @@ def test_of_thousands_of_domains_some_are_asked(resolver):
     asked, _, unread = names.read([f"d{number}.test" for number in range(60)], HOST, resolver)
     assert len(asked) == names.MAX_DOMAINS
     assert "10 of 60" in unread[0].what
+
+
+def test_the_cure_for_a_missing_dnspython_names_what_can_be_installed(monkeypatch):
+    """There is no package mailhooks in the index: its extra cannot be asked for by name."""
+    monkeypatch.setitem(sys.modules, "dns.resolver", None)  # as import says it
+    _, _, (unread,) = names.read(["example1.com"], HOST)
+    assert unread.what.endswith("dnspython is not installed")
+    assert unread.cure == f"{sys.executable} -m pip install dnspython"

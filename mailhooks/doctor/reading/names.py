@@ -10,6 +10,7 @@ DKIM keys are found without knowing the selector: where ``mail._domainkey.exampl
 
 from __future__ import annotations
 
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
@@ -46,7 +47,8 @@ def _asker(resolver: Any) -> Callable[[str, str], tuple[str, ...] | None] | Unre
         import dns.exception  # noqa: PLC0415 - only this command needs it, and only where it is installed
         import dns.resolver  # noqa: PLC0415
     except ImportError:
-        return Unread(AREA, "the DNS of the domains: dnspython is not installed", "pip install 'mailhooks[dns]'")
+        cure = f"{sys.executable} -m pip install dnspython"
+        return Unread(AREA, "the DNS of the domains: dnspython is not installed", cure)
     try:
         chosen = resolver or dns.resolver.Resolver()
         chosen.resolve(".", "NS", lifetime=QUERY_SECONDS)
