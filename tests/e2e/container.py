@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import subprocess
 from dataclasses import dataclass
@@ -39,6 +40,22 @@ PORTS = {
 SPAMD_PORT = 783  # on the container's own loopback
 VOLUMES = ("var/lib/mailhooks", "var/mail", "var/spool/postfix", "run")
 INSIDE = Path("/scenario")  # where the container sees the server's directory
+COMPOSE = Path(__file__).parent.parent.parent / "docker/compose.yaml"
+
+
+def hardening() -> list[str]:
+    """Return the options of docker/compose.yaml that take rights from the container; what tests look at is a volume."""
+    (mail,) = re.findall(r"^  mail:\n((?:    .*\n|\n)+)", COMPOSE.read_text(), re.MULTILINE)
+    blocks = re.findall(r"^    (\w+):\n((?:      .*\n)+)", mail, re.MULTILINE)
+    lists = {key: re.findall(r"- (\S+)", block) for key, block in blocks}
+    assert "    read_only: true\n" in mail
+    assert "    cap_drop: [ALL]\n" in mail
+    tmpfs = [place for place in lists["tmpfs"] if place.partition(":")[0].lstrip("/") not in VOLUMES]
+    return [
+        *("--read-only", "--read-only-tmpfs=false", "--cap-drop", "ALL"),
+        *(part for place in tmpfs for part in ("--tmpfs", place)),
+        *(part for name in lists["cap_add"] for part in ("--cap-add", name)),
+    ]
 
 
 @dataclass(frozen=True)
@@ -77,13 +94,13 @@ class Image(Machine):
         return {**PORTS, "spamd": SPAMD_PORT}[service]
 
     def up(self, server: Server) -> list[str]:
-        """Run the image, with a root file system that cannot be written."""
+        """Run the image, with no more rights than docker/compose.yaml gives it."""
         for volume in VOLUMES:
             server.host(volume).mkdir(parents=True, exist_ok=True)
         mounts = {volume: f"/{volume}" for volume in VOLUMES} | {"etc/mailhooks": "/etc/mailhooks:ro", "": str(INSIDE)}
         return [
             *(*PODMAN, "run", "--rm", "--replace", "--name", server.host_root.name, "--hostname", "mail"),
-            *("--no-healthcheck", "--log-driver", "none", "--read-only", *NETWORK, *LIMITS),
+            *("--no-healthcheck", "--log-driver", "none", *hardening(), *NETWORK, *LIMITS),
             *(part for name, port in PORTS.items() for part in ("-p", f"127.0.0.1:{server.port[name]}:{port}")),
             *(part for name, path in mounts.items() for part in ("-v", f"{server.host(name)}:{path}")),
             *(part for path in server.host("tls").glob("*") for part in ("-v", f"{path}:/etc/ssl/{path.name}:ro")),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import smtplib
+import subprocess
 
 import pytest
 from server import Q, Server
@@ -21,6 +22,24 @@ def test_login_and_submit(server: Server, service: str, mechanism: str):
     with server.smtp(service) as client:
         assert login_by(client, mechanism, "adam@example1.com", Q)[0] == 235
         client.sendmail("adam@example1.com", ["bob@example1.com"], f"Subject: {subject}\r\n\r\nhello\r\n")
+    server.arrives(subject, "bob@example1.com")
+
+
+@pytest.mark.parametrize(
+    ("service", "options"),
+    [
+        ("smtp", ("--from", "joe@sender.test")),
+        ("submission", ("--tls", "--auth-user", "adam@example1.com", "--from", "adam@example1.com")),
+        ("submissions", ("--tls-on-connect", "--auth-user", "adam@example1.com", "--from", "adam@example1.com")),
+    ],
+)
+def test_swaks_as_the_demo_prints_it(server: Server, service: str, options: tuple[str, ...]):
+    subject = f"swaks to {service}"
+    where = ("swaks", "--server", f"127.0.0.1:{server.port[service]}", "--to", "bob@example1.com")
+    password = ("--auth-password", Q) if "--auth-user" in options else ()  # else swaks asks for it
+    command = (*where, *options, *password, "--header", f"Subject: {subject}", "--timeout", "60")
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
     server.arrives(subject, "bob@example1.com")
 
 

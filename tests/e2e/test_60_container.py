@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 from certificates import shown, write_pair
-from container import PODMAN
+from container import PODMAN, hardening
 from server import Q, Server, message, until
 from traffic import CLIENTS, Traffic, everything_arrives
 
@@ -152,6 +152,19 @@ def test_the_same_session_is_refused_on_port_587(server: Server):
 
 
 # --- rights -------------------------------------------------------------------------------------------------------
+
+
+def test_the_container_has_the_rights_of_compose_yaml_and_no_other(server: Server):
+    """Every scenario of this job runs with them: they are enough."""
+    command = server.run("cat", "/proc/1/status").stdout
+    status = dict(line.split(":\t", 1) for line in command.splitlines())
+    numbers = {"CHOWN": 0, "DAC_OVERRIDE": 1, "FOWNER": 3, "KILL": 5, "SETGID": 6, "SETUID": 7}
+    numbers |= {"NET_BIND_SERVICE": 10, "SYS_CHROOT": 18}  # capability.h
+    assert int(status["CapBnd"], 16) == sum(1 << number for number in numbers.values())
+    options = hardening()
+    assert {options[at + 1] for at, option in enumerate(options) if option == "--cap-add"} == set(numbers)
+    for place in ("/var/tmp", "/etc", "/opt/mailhooks"):
+        assert server.run("touch", f"{place}/new").returncode != 0, place
 
 
 def test_mailhooks_runs_as_its_own_user_with_no_capability(server: Server):
