@@ -105,7 +105,18 @@ class Listener:
 
     def listen(self, factory: IProtocolFactory, reactor: Any, default_group: str | int | None = None) -> IListeningPort:
         """Listen. A default group that does not exist is a warning, a named one an error. Raises EndpointError."""
-        listening = _Listening(reactor, self, default_group)
+        port: IListeningPort = self._made(_Listening(reactor, self, default_group), factory)
+        return port
+
+    def bind(self, default_group: str | int | None = None) -> tuple[socket.socket, Path]:
+        """Make the socket of a ``unix:`` string, on which somebody else accepts; its path is the caller's to remove.
+
+        Groups as with ``listen``. Raises EndpointError.
+        """
+        made: tuple[socket.socket, Path] = self._made(_Binding(None, self, default_group), None)
+        return made
+
+    def _made(self, listening: _Listening, factory: IProtocolFactory | None) -> Any:
         results: list[Any] = []
         try:
             endpoint = endpoints.serverFromString(listening, self.description)
@@ -118,8 +129,7 @@ class Listener:
             raise EndpointError(f"cannot listen on {self.text!r}: {_reason(problem)}") from problem
         if not results:
             raise EndpointError(f"cannot listen on {self.text!r}: this kind of endpoint does not listen at once")
-        port: IListeningPort = results[0]
-        return port
+        return results[0]
 
 
 class _Listening:
@@ -164,8 +174,13 @@ class _Listening:
         backlog: int = BACKLOG,
         mode: int = 0o600,
         wantPID: bool = False,  # noqa: ARG002, N803
-    ) -> UNIXPort:
+    ) -> Any:
         path = Path(address)
+        port = UNIXPort(self._bind(path, backlog, mode), factory, self._reactor, path)
+        port.startListening()
+        return port
+
+    def _bind(self, path: Path, backlog: int, mode: int) -> socket.socket:
         sock = bind_unix(path, mode)
         try:
             self._give_to_group(path)
@@ -175,9 +190,7 @@ class _Listening:
             sock.close()
             path.unlink(missing_ok=True)
             raise
-        port = UNIXPort(sock, factory, self._reactor, path)
-        port.startListening()
-        return port
+        return sock
 
     def adoptStreamPort(self, fileDescriptor: int, addressFamily: int, factory: Any) -> Any:  # noqa: N802, N803
         ports: Any = TCPPort
@@ -203,6 +216,21 @@ class _Listening:
             if self._listener.group is not None:
                 raise EndpointError(f"cannot give {path} to the group {group}: {why}") from problem
             log.warn("cannot give {path} to the group {group}: {why}", path=str(path), group=group, why=why)
+
+
+class _Binding(_Listening):
+    """Makes unix sockets, and nobody to accept on them."""
+
+    def listenUNIX(  # noqa: N802 - Twisted calls it
+        self,
+        address: str,
+        factory: Any,  # noqa: ARG002
+        backlog: int = BACKLOG,
+        mode: int = 0o600,
+        wantPID: bool = False,  # noqa: ARG002, N803
+    ) -> tuple[socket.socket, Path]:
+        path = Path(address)
+        return self._bind(path, backlog, mode), path
 
 
 def _verify_clients(context: Any, authorities: str) -> None:

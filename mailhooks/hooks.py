@@ -25,6 +25,9 @@ AUTH_CLIENTS = ("postfix_auth", "login")
 AUTH = frozenset({*AUTH_CLIENTS, "auth_master", "auth_userdb"})  # share SPID, pending logins and caches: one process
 PRIVATE = frozenset({"auth_master", "auth_userdb", "dict"})  # never asked by just anybody
 
+OF_MAIL = ("dict", "auth_userdb")  # asked by mail processes, where their mode lets the group of [mail] in
+DEFAULT_GROUPS = {"socketmap": "postfix", "policy": "postfix", "postfix_auth": "postfix", "login": "dovenull"}
+
 Listeners = dict[tuple[str, str], list[Listener]]  # hook, and table of tcp_table or "" -> where
 
 
@@ -52,6 +55,11 @@ def enabled(config: Config, only: Collection[str] | None, *, token: bool) -> Lis
         for listener in listeners:
             _check(hook, table, listener, token=token)
     return hooks
+
+
+def default_group(config: Config, hook: str) -> str | int | None:
+    """Name the group that a unix socket of a hook is given to where its string does not say; None: its maker's."""
+    return config.mail.gid if hook in OF_MAIL else DEFAULT_GROUPS.get(hook)
 
 
 def _with_inherited(texts: dict[tuple[str, str], tuple[str, ...]]) -> dict[tuple[str, str], tuple[str, ...]]:

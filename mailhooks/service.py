@@ -19,7 +19,7 @@ from twisted.internet.defer import Deferred
 
 from mailhooks import userdb
 from mailhooks.config import ConfigError
-from mailhooks.hooks import AUTH, AUTH_CLIENTS, enabled
+from mailhooks.hooks import AUTH, AUTH_CLIENTS, default_group, enabled
 from mailhooks.lifecycle import Binding, Service, policy_settings, read_token
 from mailhooks.logins import LoginRules
 from mailhooks.policy import UnknownRule
@@ -42,10 +42,8 @@ if TYPE_CHECKING:
     from mailhooks.workers import Writer
 
 METRICS = b"text/plain; version=0.0.4; charset=utf-8"
-OF_MAIL = ("dict", "auth_userdb")  # asked by mail processes, where their mode lets the group of [mail] in
 # How long the reactor thread waits for a store that another process has locked whole; its writers wait elsewhere.
 READ_SECONDS = 0.02
-DEFAULT_GROUPS = {"socketmap": "postfix", "policy": "postfix", "postfix_auth": "postfix", "login": "dovenull"}
 
 
 def make_service(config: Config, reactor: Any, only: Collection[str] | None = None) -> Service:
@@ -310,7 +308,7 @@ class _Builder:
         return service.writer
 
     def _serve(self, hook: str, server: Server, listeners: Iterable[Listener], table: str = "") -> None:
-        group: str | int | None = self._config.mail.gid if hook in OF_MAIL else DEFAULT_GROUPS.get(hook)
+        group = default_group(self._config, hook)
         self._service.servers.append(server)
         for listener in listeners:
             self._service.bindings.append(Binding(hook, table, listener, server, group))

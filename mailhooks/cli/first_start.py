@@ -125,7 +125,8 @@ def _accounts(session: Session, store: Store, wishes: Wishes) -> tuple[str, str]
         change.add_mailbox(render(admin), password=credential.hash, hold=session.hold)
         change.set_scram(render(admin), credential.scram)
         with root_again():
-            homes.leftover(admin)
+            for address in change.made_again:
+                homes.move(address)
     return None if credential.made is None else (display(admin), credential.made)
 
 

@@ -68,14 +68,6 @@ class Homes:
             with _enter(self.base, parts[:-1]) as parent, _enter(self.base, (ASIDE,)) as aside:
                 os.rename(name, parts[-1], src_dir_fd=aside, dst_dir_fd=parent)
 
-    def leftover(self, address: str) -> Path | None:
-        """Move what an earlier account of this address left after its removal aside."""
-        try:
-            names = os.listdir(self.base / ASIDE)  # noqa: PTH208 - names are all that is wanted
-        except OSError:
-            return None  # nothing was removed here, or it is not this user's to see
-        return self.move(address) if any(name.startswith(f"{address}.") for name in names) else None
-
     def _rename(self, parent: int, home: str, address: str) -> str:
         with _enter(self.base, ()) as base:
             try:

@@ -47,11 +47,11 @@ class UNIXPort(unix.Port):
         self._preexistingSocket = sock
         self._shouldShutdown = path is not None  # an inherited one goes on listening for whoever serves it next
         self._path = path
-        self._identity = _identity(path) if path else None
+        self._identity = identity(path) if path else None
 
     def connectionLost(self, reason: Failure) -> None:
         """Stop, and remove the path."""
-        if self._path and _identity(self._path) == self._identity:
+        if self._path and identity(self._path) == self._identity:
             self._path.unlink(missing_ok=True)
         super().connectionLost(reason)
 
@@ -96,7 +96,8 @@ def _remove_stale(path: Path) -> None:
     raise OSError(errno.EADDRINUSE, "another process listens there")
 
 
-def _identity(path: Path) -> tuple[int, int] | None:
+def identity(path: Path) -> tuple[int, int] | None:
+    """Device and inode of what is at a path, None for nothing."""
     try:
         status = path.lstat()
     except OSError:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mailhooks.config import Config, ConfigError
-from mailhooks.stack import directories, paths, render, sockets
+from mailhooks.stack import directories, holding, paths, render, sockets
 from mailhooks.stack.generation import binary
 
 if TYPE_CHECKING:
@@ -53,18 +53,33 @@ class Child:
     leader: Callable[[], int | None] = lambda: None  # who gets the signals, if not the program itself
     reloads: bool = True  # SIGHUP means: read your configuration again
     stdin: int | None = None  # a descriptor of ours; None: nothing to read
+    inherits: tuple[int, ...] = ()  # descriptors of ours that it gets, from 3 on
     stdout: int = 1  # a descriptor of ours, for its standard error, too
     vital: bool = True  # the server ends when it cannot live
 
 
-def serve(config: Config, config_path: Path | None, environment: Mapping[str, str]) -> Child:
-    """``mailhooks serve`` as its own user, with the groups of those who use its sockets, and no way back to root."""
+# sd_listen_fds(3) wants the process to be named, which is known only in it.
+LISTENING = ("/bin/sh", "-c", 'LISTEN_PID=$$ exec "$@"', "sh")
+
+
+def serve(
+    config: Config, config_path: Path | None, environment: Mapping[str, str], held: holding.Held = holding.NOTHING
+) -> Child:
+    """``mailhooks serve`` as its own user, with the groups of those who use its sockets, and no way back to root.
+
+    It is served on the sockets that are ``held``, and makes the others itself.
+    """
     user, groups = directories.service_account(config), directories.service_groups(config)
     options = ("--config", str(config_path)) if config_path else ()
     return Child(
         name="serve",
-        command=(*detached(*as_user(user, groups)), sys.executable, "-P", "-m", "mailhooks", *options, "serve"),
-        environment={**environment, **python_path()},
+        command=(
+            *detached(*as_user(user, groups)),
+            *(LISTENING if held.sockets else ()),
+            *(sys.executable, "-P", "-m", "mailhooks", *options, "serve"),
+        ),
+        environment={**environment, **python_path(), **held.environment},
+        inherits=held.descriptors,
         grace=SERVE_GRACE,
         # The greeting of the auth protocol ends in DONE. An smtpd that starts before it is there does not come back
         # for a minute ("no SASL authentication mechanisms").

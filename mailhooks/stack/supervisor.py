@@ -180,6 +180,7 @@ class _Running:
                 0: "w" if self.child.stdin is None else self.child.stdin,
                 1: self.child.stdout,
                 2: self.child.stdout,
+                **dict(enumerate(self.child.inherits, 3)),
             },
         )
         self._pid = self._transport.pid or 0

@@ -29,6 +29,7 @@ from mailhooks.stack import (
     directories,
     files,
     generation,
+    holding,
     http_token,
     judge,
     listening,
@@ -86,7 +87,11 @@ def run(instance: Instance) -> int:
     else:
         instance.upgrade()
     instance.fulfil(config)
-    return _supervise(config, instance)
+    held = holding.make(config, token=bool(http_token.read(config)))
+    try:
+        return _supervise(config, instance, held)
+    finally:
+        held.close()
 
 
 def is_first_start(config: Config) -> bool:
@@ -139,15 +144,18 @@ def write(config: Config, found: generation.Generation) -> set[render.Daemon]:
     return changed
 
 
-def stages(config: Config, instance: Instance, pipe: LogPipe | None) -> list[list[children.Child]]:
+def stages(
+    config: Config, instance: Instance, pipe: LogPipe | None, held: holding.Held = holding.NOTHING
+) -> list[list[children.Child]]:
     """Return what starts when: no smtpd may start before the auth socket answers.
 
+    ``held`` are the sockets on which ``serve`` is served.
     With a ``pipe`` the stock daemons write into it, and who reads it starts first and ends last.
     """
     environment = dict(instance.environment)
     if config.http.token_file:
         environment["HTTP_TOKEN_FILE"] = str(paths.layout(config).http_token)
-    serve = children.serve(config, instance.config_path, environment)
+    serve = children.serve(config, instance.config_path, environment, held)
     neighbours = [children.dovecot(config)]
     if config.server.spam_filter:
         neighbours.append(children.spamd(config))
@@ -162,12 +170,12 @@ def say(text: str) -> None:
     log.info("{text}", text=text)
 
 
-def _supervise(config: Config, instance: Instance) -> int:
+def _supervise(config: Config, instance: Instance, held: holding.Held) -> int:
     from twisted.internet import reactor as global_reactor  # noqa: PLC0415 - importing it installs it
 
     reactor: Any = global_reactor
     pipe = LogPipe(config) if config.log.count_lines else None
-    supervisor = Supervisor(reactor, stages(config, instance, pipe), Waiter(reactor), say)
+    supervisor = Supervisor(reactor, stages(config, instance, pipe, held), Waiter(reactor), say)
     where = paths.layout(config)
     counter = QueueCounter(reactor, where)
     changes = Changes(reactor, config, supervisor, load=instance.load, write=write)

@@ -79,3 +79,12 @@ def test_an_admin_and_another_domain_are_made_together(site):
     assert made[0] == "eve@example4.com"
     assert warnings == []
     assert site.store().domain("example3.com") is not None
+
+
+def test_the_admin_made_again_saw_the_mail_that_came_after_the_removal(site):
+    site.ok("user", "remove", "adam@example1.com")
+    home = site.mail / "example1.com/adam"
+    (home / "new").mkdir(parents=True)
+    made, _ = fulfil(site, Wishes(admin="adam@example1.com"))
+    assert made is not None
+    assert not home.exists()

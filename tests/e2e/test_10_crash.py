@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import smtplib
+import socket
 import time
 
 import pytest
@@ -44,6 +45,24 @@ def test_killed_under_traffic(server: Server):
     assert {code for what, code in answers if what == "unknown"} <= {550, 451}, traffic.heard
     assert ("login", 535) not in answers
     everything_arrives(server, traffic.accepted)
+
+
+def test_nobody_is_refused_while_the_daemon_is_dead(server: Server):
+    """Who asked then was refused, and an smtpd that began then kept its port without a banner for a minute."""
+    paths = [*server.host("var/spool/postfix/mailhooks").iterdir(), *server.host("run/mailhooks").iterdir()]
+    hooks = [path for path in paths if path.is_socket()]
+    assert {"socketmap", "policy", "auth", "login", "auth-master", "auth-userdb", "dict"} <= {
+        hook.name for hook in hooks
+    }
+    (pid,) = until("the daemon runs", lambda: server.pids("serve"), 60)
+    os.kill(pid, signal.SIGKILL)
+    while not [new for new in server.pids("serve") if new != pid]:
+        for hook in hooks:
+            with socket.socket(socket.AF_UNIX) as client:
+                client.connect(str(hook))
+    with server.submit("adam@example1.com") as client:
+        assert client.noop()[0] == 250
+    assert "no SASL authentication mechanisms" not in server.log
 
 
 def _logs_in(server: Server) -> bool:

@@ -20,7 +20,7 @@ TEMPORARY = ("UNAVAILABLE", "EOF", "BYE", "abort", "Connection", "Broken pipe", 
 def server(machine):
     with Server(machine, {"auth": {"cache_entries": 0, "workers": 1}}) as running:
         running.furnish()
-        # Logins of one account that come at once share a hash: twenty of half a second are more than eight seconds' work.
+        # Logins of one account at once share a hash: twenty of half a second are more than eight seconds of work.
         slow = machine.run("doveadm", "pw", "-s", "BLF-CRYPT", "-r", "13", "-p", "slow-Q7").stdout.strip()
         for number in range(ACCOUNTS):
             running.mailhooks("user", "add", f"slow{number}@example1.com", "--hash-stdin", given=slow + "\n")

@@ -8,12 +8,14 @@ import re
 import shutil
 import subprocess
 import textwrap
+import time
 from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
 from container import IMAGE, LIMITS, PODMAN
+from live_daemon import LIMIT
 
 from mailhooks import passwords
 from mailhooks.store import Service
@@ -125,6 +127,9 @@ def test_who_does_not_wait_for_the_answer_is_told_too(daemon):
         greet(client)
         response = base64.b64encode(b"\0adam@example1.com\0wrong").decode()
         client.sendall(f"AUTH\t1\tPLAIN\tservice=imap\trip={GUESSER}\tresp={response}\n".encode())
+        end = time.monotonic() + LIMIT  # what no worker has looked at was no guess, and is told to nobody
+        while "mailhooks_password_hash_seconds_count" not in daemon.get("/metrics")[1]:
+            assert time.monotonic() < end
     assert f"login failed: service=imap rip={GUESSER} reason=credentials" in daemon.says("login failed")
 
 
