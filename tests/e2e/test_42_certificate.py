@@ -67,6 +67,14 @@ def presented(server: Server, service: str) -> str:
     return str(found.subject.get_attributes_for_oid(NameOID.COMMON_NAME)[0].value)
 
 
+def all_present(server: Server, name: str) -> bool:
+    """Whether every service shows this certificate; who comes while a daemon reloads may have to come again."""
+    try:
+        return {presented(server, service) for service in SERVICES} == {name}
+    except (OSError, AssertionError):
+        return False
+
+
 def replace(server: Server, name: str) -> None:
     """Put a new pair there as a renewal does: two files, each by renaming."""
     text, key = certificate.make(name, datetime.now(UTC))
@@ -97,7 +105,7 @@ def test_a_new_one_is_presented_everywhere_without_restart_and_sessions_stay(ser
     smtp = server.smtp()
     pids = {name: server.pids(name) for name in ("serve", "postfix/sbin/master")}
     replace(server, "second.test")
-    until("all present it", lambda: {presented(server, service) for service in SERVICES} == {"second.test"})
+    until("all present it", lambda: all_present(server, "second.test"))
     assert smtp.mail("joe@sender.test")[0] == 250
     assert smtp.rcpt("adam@example1.com")[0] == 250
     assert smtp.data(b"Subject: through it\r\n\r\nHello.\r\n")[0] == 250
@@ -117,14 +125,14 @@ def test_what_is_no_pair_keeps_the_old_one_and_is_said_once(server: Server):
     put(server, "key.pem", b"-----BEGIN PRIVATE KEY-----\nhalf")
     until("it is told", lambda: "holds no private key in PEM" in server.log)
     replace(server, "third.test")
-    until("all present it", lambda: {presented(server, service) for service in SERVICES} == {"third.test"})
+    until("all present it", lambda: all_present(server, "third.test"))
 
 
 def test_sighup_looks_at_once(server: Server):
     assert server.process is not None
     replace(server, "fourth.test")
     os.kill(server.process.pid, signal.SIGHUP)
-    until("all present it", lambda: {presented(server, service) for service in SERVICES} == {"fourth.test"})
+    until("all present it", lambda: all_present(server, "fourth.test"))
 
 
 @pytest.mark.parametrize("service", SERVICES)
