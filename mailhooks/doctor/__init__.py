@@ -15,6 +15,7 @@ from mailhooks.doctor.checks import (
     machine,
     names,
     postfix_smtpd,
+    postfix_strangers,
     postfix_tables,
     sockets,
     spam,
@@ -24,7 +25,7 @@ from mailhooks.doctor.finding import Finding, Problem, Severity
 if TYPE_CHECKING:
     from mailhooks.doctor.facts import Facts
 
-AREAS = (postfix_tables, sockets, postfix_smtpd, dovecot, spam, machine, certificates, names)
+AREAS = (postfix_tables, sockets, postfix_strangers, postfix_smtpd, dovecot, spam, machine, certificates, names)
 
 UNREAD = Problem(
     "not-checked",
