@@ -1,9 +1,9 @@
 """What ``up`` makes in the store because an environment variable asks for it: a domain, its admin, relay credentials.
 
 MAIL_DOMAIN and MAIL_ADMIN each work alone: a domain that is not here yet is made with the admin, else with
-postmaster@DOMAIN, as its first user; an admin's domain is made with him. All of it is one change, and a start that
-finds it done changes nothing: an account that is there keeps its password. The relay's credentials are those of the
-environment whenever they differ, so a new password counts at the next start.
+postmaster@DOMAIN, as its first user; an admin's domain is made with him. Domain and account are one change, and a start
+that finds it done changes nothing: an account that is there keeps its password. The relay's credentials are those of
+the environment whenever they differ, so a new password counts at the next start.
 
 What the store refuses stops the start of a server without domains. One that has some comes up and warns: its admin has
 changed since what the variables once asked for, and may have removed it, made an alias of it, or renamed its domain.
@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 from mailhooks.address import AddressError, display, normalise, normalise_domain, render
@@ -86,14 +87,15 @@ def fulfil(session: Session, wishes: Wishes, config: Config, warn: Callable[[str
         return None
     with session.reading() as store:  # never makes one: where it is missing now, an empty one would bounce mail
         has_served = next(store.domains(), None) is not None
-        try:
-            _relay(store, wishes, config)
-            return _accounts(session, store, wishes)
-        except WrongVariable as error:
-            if not has_served:
-                raise ConfigError(str(error)) from error
-            warn(f"{error}; the server comes up without it, take the variable out when it is not wanted any more")
-            return None
+        made: tuple[str, str] | None = None
+        for wish in (partial(_relay, store, wishes, config), partial(_accounts, session, store, wishes)):
+            try:
+                made = wish() or made
+            except WrongVariable as error:
+                if not has_served:
+                    raise ConfigError(str(error)) from error
+                warn(f"{error}; the server comes up without it, take the variable out when it is not wanted any more")
+        return made
 
 
 def _relay(store: Store, wishes: Wishes, config: Config) -> None:

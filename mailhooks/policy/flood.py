@@ -91,5 +91,4 @@ def watch(settings: Settings, facts: Facts) -> Watch:
 
 
 def _session(request: Request) -> str:
-    port = request.attributes.get("client_port", "")
-    return f"{request.client_address} {port}" if port else ""
+    return f"{request.client_address} {request.client_port}" if request.client_port else ""

@@ -126,19 +126,24 @@ def _of_message(
     if message is None or message.limited < request.recipient_count:
         return Fullness.ROOM
     accounts = (store.standing(address) for address in message.mailboxes)
-    found = (Fullness.ROOM if account is None else fullness(account, request.size) for account in accounts)
-    return min(found, default=Fullness.ROOM)
+    return _least(Fullness.ROOM if account is None else fullness(account, request.size) for account in accounts)
 
 
 def _of_alias(fullness: Callable[[Standing, int], Fullness], leaves: Iterable[Leaf], size: int) -> Fullness:
     """Say how full the emptiest mailbox behind an alias is."""
-    least: Fullness | None = None
-    for leaf in leaves:
-        if leaf.outside:
-            return Fullness.ROOM
-        if leaf.account is not None and leaf.account.state.receives:
-            found = fullness(leaf.account, size)
-            least = found if least is None else min(least, found)
-            if least is Fullness.ROOM:
-                break
-    return Fullness.ROOM if least is None else least
+    return _least(
+        Fullness.ROOM if leaf.account is None else fullness(leaf.account, size)
+        for leaf in leaves
+        if leaf.outside or (leaf.account is not None and leaf.account.state.receives)
+    )
+
+
+def _least(found: Iterable[Fullness]) -> Fullness:
+    """Return the least of some, looking no further than the first with room; of none there is room."""
+    least = Fullness.FULL
+    at_all = False
+    for each in found:
+        least, at_all = min(least, each), True
+        if least is Fullness.ROOM:
+            break
+    return least if at_all else Fullness.ROOM

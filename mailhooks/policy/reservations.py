@@ -82,6 +82,7 @@ class Reservations:
         held = self._held.get(account.address)
         if held is None:
             held = self._held[account.address] = _Held(account.storage)
+        held.came = 0  # by what it grew before, this mail did not come
         if len(held.mails) < MAX_HELD:
             held.mails.append((now, size))
         else:

@@ -262,7 +262,7 @@ class AuthClientConnection(Connection):
         under_way = self._under_way.pop(number, None)
         if under_way is not None and under_way.check is not None:
             under_way.check.cancel()
-            self.finish(b"")
+            self.pending -= 1  # no more: what this read has to say must not be cut off by the end of the server
         if self._name is not None:
             self.server.pending_logins.drop(self._name, number)
         return wire.cancelled(number) if self._minor >= MINOR_CANCELLED else b""

@@ -141,7 +141,7 @@ class Connection(Protocol):
 
         Dovecot 2.3 takes a close for a wrong password.
         """
-        read = getattr(self.transport, "doRead", None)  # our own transports have it, TLS above them does not
+        read = getattr(self.transport, "doRead", None)  # a transport of the tests may have none
         if read is not None and not self.busy and not self.closing:
             read()
         self.close_if_drained()
@@ -196,7 +196,9 @@ class Connection(Protocol):
     def connectionMade(self) -> None:
         """Enter the server's books and greet; behind TLS later."""
         self.server.enter(self)
-        if not ISSLTransport.providedBy(self.transport):
+        if ISSLTransport.providedBy(self.transport):
+            self.half_since = self.server.clock.seconds()  # a handshake has its time, as a request has
+        else:
             self._greet()
 
     def handshakeCompleted(self) -> None:
@@ -205,6 +207,7 @@ class Connection(Protocol):
         A greeting before would wait for the handshake, and Twisted would read nothing, no handshake either, until that
         greeting is sent.
         """
+        self.half_since = None
         self._greet()
 
     def _greet(self) -> None:
@@ -229,12 +232,16 @@ class Connection(Protocol):
         if replies:
             self._progress = True
             self.send(replies)
+        self.note_half()
+        if self.server.draining:
+            self.close_if_drained()
+
+    def note_half(self) -> None:
+        """Take note of since when a request has begun that is not whole yet; after each that was."""
         if not self.incomplete():
             self.half_since = None
         elif self.half_since is None or self._progress:
             self.half_since = self.server.clock.seconds()
-        if self.server.draining:
-            self.close_if_drained()
 
     def connectionLost(self, reason: Failure | None = None) -> None:  # noqa: ARG002 - Twisted gives it
         """Leave the server's books."""

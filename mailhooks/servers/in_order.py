@@ -70,6 +70,8 @@ class InOrder(Connection):
             self.abort()
         if waited and self.stalled_since is None:
             self._read(True)
+        self._progress = True
+        self.note_half()
         self.finish(b"".join(replies))
         if fault:
             self.refuse(fault)

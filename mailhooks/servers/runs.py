@@ -56,6 +56,8 @@ class Runs:
         return found, partial(self._leave, run, found)
 
     def _leave(self, run: _Run, found: Deferred[Any]) -> None:
+        if found not in run.waiting:
+            return
         if len(run.waiting) == 1:
             self._pool.drop(run.work)
         else:
@@ -64,5 +66,7 @@ class Runs:
 
     def _end(self, outcome: Any, question: Question, run: _Run) -> None:
         del self._runs[question]
-        for found in tuple(run.waiting):
+        while run.waiting:  # one that hears it may have others leave
+            found = next(iter(run.waiting))
+            del run.waiting[found]
             found.callback(outcome)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mailhooks.config import Config, ConfigError
+from mailhooks.lifecycle import END_SECONDS
 from mailhooks.stack import directories, holding, paths, render, sockets
 from mailhooks.stack.generation import binary
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 # How long each may take to end before it is killed. Docker kills everything after 10 seconds.
 POSTFIX_GRACE = 2.0
 NEIGHBOUR_GRACE = 1.5
-SERVE_GRACE = 4.0  # it answers what is pending, which takes moments
+SERVE_GRACE = END_SECONDS + 0.5  # it answers what is pending, which takes moments
 
 # How long each may take to become ready.
 SERVE_READY = 30.0
@@ -62,9 +63,7 @@ class Child:
 LISTENING = ("/bin/sh", "-c", 'LISTEN_PID=$$ exec "$@"', "sh")
 
 
-def serve(
-    config: Config, config_path: Path | None, environment: Mapping[str, str], held: holding.Held = holding.NOTHING
-) -> Child:
+def serve(config: Config, config_path: Path | None, environment: Mapping[str, str], held: holding.Held) -> Child:
     """``mailhooks serve`` as its own user, with the groups of those who use its sockets, and no way back to root.
 
     It is served on the sockets that are ``held``, and makes the others itself.

@@ -11,11 +11,16 @@ import os
 import pwd
 import stat
 import sys
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mailhooks.config import Config, ConfigError
 from mailhooks.stack import paths, render, sockets
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 SYSTEM_RULES = Path("/usr/share/spamassassin")
 SYSTEM_STATE = Path("/var/lib/spamassassin")  # where the distribution's own sa-update puts newer ones
@@ -69,6 +74,22 @@ def service_groups(config: Config) -> tuple[int, ...]:
     postfix = account(render.POSTFIX_USER, "apt-get install postfix").gid
     dovecot = account(render.DOVECOT_LOGIN_USER, "apt-get install dovecot-core").gid
     return postfix, dovecot, config.mail.gid
+
+
+@contextmanager
+def as_service(config: Config) -> Iterator[None]:
+    """Do what is done meanwhile with the rights of ``serve``: for one thread, before others are started."""
+    user, groups = service_account(config), service_groups(config)
+    before = os.getgroups()
+    os.setgroups(sorted({user.gid, *groups}))
+    os.setegid(user.gid)
+    os.seteuid(user.uid)
+    try:
+        yield
+    finally:
+        os.seteuid(ROOT.uid)
+        os.setegid(ROOT.gid)
+        os.setgroups(before)
 
 
 def make(config: Config) -> None:

@@ -7,7 +7,6 @@ Postfix shows nothing on that port for a minute. ``serve`` inherits them as from
 from __future__ import annotations
 
 import errno
-import os
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -79,14 +78,14 @@ def make(config: Config, *, token: bool) -> Held:
     """
     made: list[Socket] = []
     until = time.monotonic() + LEFT_BEHIND_SECONDS
-    user = directories.service_account(config)
     try:
-        for (hook, table), listeners in enabled(config, None, token=token).items():
-            for listener in listeners:
-                if listener.kind == "unix":
-                    sock, path = _bind(listener, default_group(config, hook), until)
-                    made.append(Socket(table or hook, sock, path, identity(path)))
-                    os.chown(path, user.uid, -1)
+        # As the daemon itself would: their directories are its own, and what root does there it could lead elsewhere.
+        with directories.as_service(config):
+            for (hook, table), listeners in enabled(config, None, token=token).items():
+                for listener in listeners:
+                    if listener.kind == "unix":
+                        sock, path = _bind(listener, default_group(config, hook), until)
+                        made.append(Socket(table or hook, sock, path, identity(path)))
     except EndpointError as error:
         Held(tuple(made)).close()
         raise ConfigError(str(error)) from error

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from twisted.internet.address import IPv4Address, UNIXAddress
 from twisted.internet.defer import Deferred
 from twisted.internet.selectreactor import SelectReactor
+from twisted.python.failure import Failure
 
 from mailhooks.config import Config, ConfigError
 from mailhooks.endpoints import Listener
@@ -37,7 +38,7 @@ def ask(config: Config) -> tuple[int, str]:
     listening = list(_listening(config))
     if not listening:
         raise ConfigError("[listen] names no socket that can be asked: give listen.http an address")
-    answers: list[tuple[int, bytes]] = []
+    answers: list[tuple[int, bytes] | Failure] = []
 
     def start() -> None:
         asked = [
@@ -45,11 +46,14 @@ def ask(config: Config) -> tuple[int, str]:
             for name, hook, port, talk in listening
         ]
         report = Deferred.fromCoroutine(probes.report(asked, lambda: ""))
-        report.addCallback(answers.append).addBoth(lambda _: reactor.stop())
+        report.addBoth(answers.append).addBoth(lambda _: reactor.stop())
 
     reactor.callWhenRunning(start)
     reactor.run(installSignalHandlers=False)
-    status, text = answers[0]
+    (answer,) = answers
+    if isinstance(answer, Failure):
+        answer.raiseException()
+    status, text = answer
     return status, text.decode().strip()
 
 

@@ -7,7 +7,6 @@ as its own user: root has every port.
 from __future__ import annotations
 
 import errno
-import os
 import socket
 from typing import TYPE_CHECKING
 
@@ -22,11 +21,11 @@ if TYPE_CHECKING:
 
 def check(config: Config, environment: Mapping[str, str], *, token: bool) -> None:
     """Raise ConfigError for a listener that cannot be, by the name of HTTP_LISTEN where that says it."""
-    user = directories.service_account(config)
     try:
-        for (hook, table), listeners in enabled(config, None, token=token).items():
-            for listener in listeners:
-                _try(f"listen.{hook}.{table}" if table else f"listen.{hook}", listener, user)
+        with directories.as_service(config):
+            for (hook, table), listeners in enabled(config, None, token=token).items():
+                for listener in listeners:
+                    _try(f"listen.{hook}.{table}" if table else f"listen.{hook}", listener)
     except EndpointError as error:
         raise ConfigError(_said(str(error), environment.get("HTTP_LISTEN", "").strip())) from error
 
@@ -36,19 +35,15 @@ def _said(text: str, given: str) -> str:
     return f"HTTP_LISTEN={given!r}: {why}" if given and where.startswith("listen.http ") else text
 
 
-def _try(where: str, listener: Listener, user: directories.Account) -> None:
+def _try(where: str, listener: Listener) -> None:
     """Bind a TCP port and let go of it; one that is taken now may be free in a moment, and is tried again then."""
     if listener.kind not in ("tcp", "ssl"):
         return
     address = sockets.find([listener.text.replace("ssl:", "tcp:", 1)], where)
     family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
-    before = os.geteuid()
-    os.seteuid(user.uid)
     try:
         with socket.socket(family, socket.SOCK_STREAM) as trial:
             trial.bind((address.host.strip("[]"), address.port))
     except OSError as error:
         if error.errno != errno.EADDRINUSE:
             raise EndpointError(f"{where} = {listener.text!r}: nobody can listen there: {error.strerror}") from error
-    finally:
-        os.seteuid(before)

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 PIPE_BYTES = 1_048_576  # a quarter of a minute of the busiest log; the most that Linux gives (pipe(7))
 LOOK_SECONDS = 1.0
 PATIENCE = 3  # looks at a tap that does nothing, before it is killed
-TAP_GRACE = 2.0  # it passes on what is in the pipe
+TAP_GRACE = 1.0  # it passes on what is in the pipe
 
 STDOUT = 1
 

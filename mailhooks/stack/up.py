@@ -144,9 +144,7 @@ def write(config: Config, found: generation.Generation) -> set[render.Daemon]:
     return changed
 
 
-def stages(
-    config: Config, instance: Instance, pipe: LogPipe | None, held: holding.Held = holding.NOTHING
-) -> list[list[children.Child]]:
+def stages(config: Config, instance: Instance, pipe: LogPipe | None, held: holding.Held) -> list[list[children.Child]]:
     """Return what starts when: no smtpd may start before the auth socket answers.
 
     ``held`` are the sockets on which ``serve`` is served.

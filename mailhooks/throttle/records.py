@@ -164,9 +164,6 @@ class Table:
             del self._records[key]
             self._changed[key] = None
 
-    def _drop_light(self, key: Key) -> None:
-        del self._light[key], self._records[key]
-
 
 def _find(seen: bytes, digest: bytes) -> int:
     at = seen.find(digest)

@@ -29,7 +29,7 @@ MAX_DIGITS = 18  # of a number: 64 bits, and int() raises on thousands
 # What Postfix 3.7 to 3.10 say, in their order, in half the time that any order takes. The last two are 3.10's.
 _USUAL = re.compile(
     "request=smtpd_access_policy\nprotocol_state=(.*)\nprotocol_name=.*\nclient_address=(.*)\nclient_name=.*\n"
-    "client_port=.*\nreverse_client_name=.*\nserver_address=.*\nserver_port=.*\nhelo_name=.*\nsender=(.*)\n"
+    "client_port=(.*)\nreverse_client_name=.*\nserver_address=.*\nserver_port=.*\nhelo_name=.*\nsender=(.*)\n"
     f"recipient=(.*)\nrecipient_count=([0-9]{{0,{MAX_DIGITS}}})\nqueue_id=.*\ninstance=(.*)\n"
     f"size=([0-9]{{0,{MAX_DIGITS}}})\netrn_domain=.*\nstress=.*\nsasl_method=.*\nsasl_username=(.*)\nsasl_sender=.*\n"
     "ccert_subject=.*\nccert_issuer=.*\nccert_fingerprint=.*\nccert_pubkey_fingerprint=.*\nencryption_protocol=.*\n"
@@ -47,6 +47,7 @@ class Request(NamedTuple):
 
     state: str  # the step at which smtpd asks: CONNECT, EHLO, MAIL, RCPT, DATA, END-OF-MESSAGE, VRFY
     client_address: str  # the IP address of the SMTP client
+    client_port: str  # its port, "" where Postfix does not say it
     sender: str  # the envelope sender as typed, empty for the null sender
     recipient: str  # as typed; after RCPT only when there is exactly one
     recipient_count: int  # known at DATA and END-OF-MESSAGE only: 0 at RCPT
@@ -76,6 +77,7 @@ def _picked(attributes: Mapping[str, str], text: str) -> Request:
     return Request(
         get("protocol_state", ""),
         get("client_address", ""),
+        get("client_port", ""),
         get("sender", ""),
         get("recipient", ""),
         _number("recipient_count", get("recipient_count", "")),
@@ -141,9 +143,9 @@ def parse_request(block: bytes) -> Request:
     text = block.decode(errors="replace")
     usual = _USUAL.fullmatch(text)
     if usual is not None:
-        state, client, sender, recipient, count, instance, size, login, context = usual.groups()
+        state, client, port, sender, recipient, count, instance, size, login, context = usual.groups()
         return Request(
-            state, client, sender, recipient, int(count or 0), instance, int(size or 0), login,
+            state, client, port, sender, recipient, int(count or 0), instance, int(size or 0), login,
             context or DEFAULT_CONTEXT, text,
         )  # fmt: skip
     try:

@@ -81,6 +81,14 @@ def test_an_admin_and_another_domain_are_made_together(site):
     assert site.store().domain("example3.com") is not None
 
 
+def test_a_refused_relay_kept_the_admin_from_being_made(hold):
+    with (hold.directory / "key").open("ab") as key:
+        key.write(b"not the key any more")
+    made, warnings = fulfil(hold, Wishes(admin="new@example1.com", relay_username="a\tb", relay_password="p"))
+    assert made is not None
+    assert [warning.partition("=")[0] for warning in warnings] == ["RELAY_HOST"]
+
+
 def test_the_admin_made_again_saw_the_mail_that_came_after_the_removal(site):
     site.ok("user", "remove", "adam@example1.com")
     home = site.mail / "example1.com/adam"

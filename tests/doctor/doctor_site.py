@@ -24,7 +24,7 @@ from mailhooks.doctor import examine
 from mailhooks.doctor.collect import Asked, collect
 from mailhooks.doctor.facts import Facts
 from mailhooks.doctor.finding import Finding, Severity
-from mailhooks.stack import children, directories, paths, up
+from mailhooks.stack import children, directories, holding, paths, up
 from mailhooks.store import open_store
 
 READY_SECONDS = 60  # a noisy machine compiles SpamAssassin's rules slowly
@@ -107,7 +107,8 @@ def make_site(root: Path) -> Site:
 
 
 def start(site: Site) -> None:
-    for child in (children.serve(site.config, site.root / "mailhooks.toml", {}), children.spamd(site.config)):
+    serve = children.serve(site.config, site.root / "mailhooks.toml", {}, holding.NOTHING)
+    for child in (serve, children.spamd(site.config)):
         child.before()
         log = (site.root / f"{child.name}.log").open("w")
         with log:

@@ -108,6 +108,16 @@ def test_whatever_the_order_nothing_stays_reserved_when_all_has_come(sizes, data
     assert reservations.reserved(held._replace(storage=storage), NOW) == 0
 
 
+def test_what_came_before_a_mail_was_accepted_took_it_away(mail, filled):
+    """A mail waited in the queue, and its owner uploaded by IMAP what was then taken for the next mail."""
+    assert mail.send(ADAM, size=500)
+    set_usage(filled, adam=400)
+    assert not mail.send(ADAM, size=110)
+    assert mail.send(ADAM, size=90)
+    set_usage(filled, adam=401)
+    assert mail.code(ADAM, 10) == 452
+
+
 def test_room_that_mail_under_way_needs_is_refused_for_now_only(mail):
     """It was 552, for good, though the mail may have gone elsewhere."""
     assert mail.send("pair@e.example", size=900)

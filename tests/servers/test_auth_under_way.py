@@ -154,6 +154,16 @@ def test_a_quick_login_behind_another_one_ends_with_it(scene, client):
     assert client.closed
 
 
+def test_a_cancel_of_the_last_one_swallowed_what_the_same_read_had_asked_for(scene, client):
+    """The close came before the OK: Dovecot 2.3 took it for a wrong password."""
+    scene.add(BOB, password=hash_password("secret"))
+    with scene.busy_worker():
+        client.say(auth(1, BOB))
+        scene.login.drain()
+        assert client.say(auth(2) + "CANCEL\t1\n") == f"OK\t2\tuser={ADAM}\n"
+    assert client.closed
+
+
 def test_a_login_that_was_granted_before_the_end_is_collected_though_its_connection_is_closed(scene, client):
     client.say(auth(1))
     scene.login.drain()

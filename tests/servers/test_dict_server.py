@@ -4,6 +4,7 @@ import pytest
 from auth_scene import Client, Scene
 
 from mailhooks.servers import dict as server
+from mailhooks.servers.base import HALF_REQUEST_SECONDS, SWEEP_SECONDS
 from mailhooks.servers.in_order import MAX_WAITING
 from mailhooks.store import Refused
 
@@ -328,3 +329,18 @@ def test_every_piece_of_a_conversation_may_come_alone(scene):
     assert "".join(heard) == ""
     scene.clock.wait()
     assert client.heard() == "O1\nO663\n"
+
+
+def test_a_transaction_that_was_begun_behind_a_commit_stayed_for_ever(scene, client):
+    assert commit(scene, client, CLONE + f"B2\t{BO}\nS2\t{STORAGE}\t1\n") == "O1\n"
+    scene.clock.advance(HALF_REQUEST_SECONDS + SWEEP_SECONDS)
+    assert client.closed
+
+
+def test_a_transaction_that_was_ended_behind_a_commit_cut_its_client_off(scene, client):
+    client.say(f"B2\t{BO}\nS2\t{STORAGE}\t1\n" + CLONE)
+    client.say("C2\n")
+    scene.clock.wait(2)
+    assert client.heard() == "O1\nO2\n"
+    scene.clock.advance(HALF_REQUEST_SECONDS + SWEEP_SECONDS)
+    assert not client.closed

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from twisted.internet.interfaces import ISSLTransport
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 from twisted.logger import globalLogPublisher
+from zope.interface import implementer
 
 from mailhooks.counters import HookCounters
 from mailhooks.servers import base
@@ -284,6 +286,23 @@ def test_draining_closes_the_idle_now_and_the_busy_when_they_are_answered(server
     assert not done.called
     busy.connectionLost()
     assert done.called
+
+
+@implementer(ISSLTransport)
+class TlsTransport(Transport):
+    """Behind TLS, whose handshake is not done yet."""
+
+
+def test_who_never_shakes_hands_kept_his_place_for_ever(server, clock):
+    never, slow = server.buildProtocol(None), server.buildProtocol(None)
+    for protocol in (never, slow):
+        protocol.makeConnection(TlsTransport())
+    assert slow.transport.value() == b""
+    slow.handshakeCompleted()
+    assert slow.transport.value() == b"hello\n"
+    clock.advance(base.HALF_REQUEST_SECONDS + base.SWEEP_SECONDS)
+    assert never.closing
+    assert not slow.closing
 
 
 class LateTransport(Transport):
