@@ -47,9 +47,9 @@ def bind(settings: Settings, facts: Facts) -> Rule:
     def fullness(account: Standing, size: int) -> Fullness:
         if account.quota is None:
             return Fullness.ROOM
+        reserved = memory.reservations.reserved(account, memory.time())  # first: it sees what was delivered
         if account.is_full(max(size, 1)):
             return Fullness.FULL
-        reserved = memory.reservations.reserved(account, memory.time())
         return Fullness.TAKEN if reserved and account.is_full(max(size, 1) + reserved) else Fullness.ROOM
 
     def rule(request: Request, store: Store, now: float) -> Action | None:  # noqa: ARG001 - every rule is called alike

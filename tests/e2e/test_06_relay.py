@@ -86,4 +86,4 @@ def test_relay_tls_is_asked_of_a_senders_relay_and_not_of_the_world(machine):
             os.kill(server.supervisor, signal.SIGHUP)
             until("it is read", lambda: "the configuration was read again" in server.log)
             server.drain()
-            assert "to=<reader@other.test>" in host.log
+            until("the relay host takes it", lambda: "to=<reader@other.test>" in host.log)

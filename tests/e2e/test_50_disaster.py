@@ -182,5 +182,6 @@ def everything_works(server: Server, app_password: str) -> None:
         client.mail("joe@sender.test")
         assert [client.rcpt(each)[0] for each in ("nobody@example1.com", "team@example1.com", ADAM)] == [550, 550, 250]
     table = f"socketmap:unix:{server.root}/var/spool/postfix/mailhooks/socketmap:smtp_sasl_password_maps"
-    assert server.machine.run("postmap", "-q", NEXTHOP, table).stdout == "me:Sesame-Q8\n"
+    configuration = f"{server.root}/run/mailhooks-stack/postfix"
+    assert server.machine.run("postmap", "-c", configuration, "-q", NEXTHOP, table).stdout == "me:Sesame-Q8\n"
     assert Q not in server.log

@@ -108,6 +108,14 @@ def test_whatever_the_order_nothing_stays_reserved_when_all_has_come(sizes, data
     assert reservations.reserved(held._replace(storage=storage), NOW) == 0
 
 
+def test_a_mail_was_held_that_was_delivered_to_a_full_mailbox_and_deleted_at_once(mail, filled):
+    assert mail.send(ADAM, size=900)
+    set_usage(filled, adam=900)
+    assert mail.code(ADAM, 500) == 552
+    set_usage(filled, adam=0)
+    assert mail.send(ADAM, size=500)
+
+
 def test_what_came_before_a_mail_was_accepted_took_it_away(mail, filled):
     """A mail waited in the queue, and its owner uploaded by IMAP what was then taken for the next mail."""
     assert mail.send(ADAM, size=500)
