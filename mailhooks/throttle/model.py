@@ -106,7 +106,6 @@ class Throttle:
         self._changed: dict[Key, None] = {}
         self._noted: OrderedDict[Key, float] = OrderedDict()
         self._notes: dict[Key, float] = {}
-        self._forgiven: OrderedDict[Key, float] = OrderedDict()  # when a login forgave a pair
         self._pairs = Table(settings.pairs, settings.pair_half_life, self._changed)
         self._networks = Table(settings.networks, settings.network_half_life, self._changed)
         self._accounts = Table(settings.accounts, settings.account_half_life, self._changed)
@@ -224,7 +223,7 @@ class Throttle:
             for network in place.networks:  # where it may stand
                 self._take_back((("", network), guess.digest), now)
         for network in place.networks:
-            self._forgive((account, network), now)
+            self._pairs.drop((account, network))
         self.note((account, place.home), now)
 
     def note(self, key: Key, now: float) -> None:
@@ -233,16 +232,6 @@ class Throttle:
             if len(self._noted) >= self.settings.notes:
                 self._noted.popitem(last=False)
             self._noted[key] = self._notes[key] = now
-
-    def _forgive(self, pair: Key, now: float) -> None:
-        """Forget what was guessed at a pair; once in its half-life, for who shares his address may be guessing."""
-        if self._pairs.get(pair) is None or now - self._forgiven.get(pair, -inf) < self.settings.pair_half_life:
-            return
-        self._pairs.drop(pair)
-        self._forgiven.pop(pair, None)
-        if len(self._forgiven) >= self.settings.notes:
-            self._forgiven.popitem(last=False)
-        self._forgiven[pair] = now
 
     def withdraw(self, guess: Guess, now: float) -> None:
         """The check came to no result: it was no guess, unless another check of the same password says so."""
@@ -336,8 +325,6 @@ class Throttle:
             for key in table.all_keys():
                 if clearing.covers(*key):
                     table.drop(key)
-        for key in [key for key in self._forgiven if clearing.covers(*key)]:
-            del self._forgiven[key]
 
     def sweep(self, now: float) -> None:
         """Drop some of what has faded; call it every second or so."""

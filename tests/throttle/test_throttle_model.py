@@ -139,22 +139,6 @@ def test_success_forgives_the_pair():
     for _ in range(5):
         assert [door.login(HOME, f"typo {n}") for n in range(9)] == ["wrong"] * 9
         assert door.login(HOME, RIGHT) == "in"
-        door.now += 7200
-
-
-def test_success_forgives_the_pair_once_in_its_half_life():
-    door = Door()
-    counts = []
-    for pause in (0, 100, 7199, 1):
-        door.now += pause
-        for number in range(4):
-            door.login(HOME, f"{pause} typo {number}")
-        assert door.login(HOME, RIGHT) == "in"
-        record = door.throttle._pairs.get((OWNER, f"{HOME}/32"))
-        counts.append(0 if record is None else round(door.throttle._pairs.guesses(record, door.now)))
-    assert counts == [0, 4, 0, 4]
-    door.throttle.clear(Clearing(1, OWNER, ""))
-    assert not door.throttle._forgiven
 
 
 def test_a_check_without_a_result_was_no_guess():
