@@ -55,9 +55,9 @@ def _ask_hooks(config: Config) -> tuple[int, str]:
 
 
 def _connection(config: Config) -> http.client.HTTPConnection:
-    endpoints = config.listen.http
-    secure = bool(endpoints) and endpoints[0].startswith("ssl:")
-    address = sockets.find([endpoints[0].replace("ssl:", "tcp:", 1)] if secure else endpoints, "http")
+    endpoint = config.listen.http[0]
+    secure = endpoint.startswith("ssl:")
+    address = sockets.find_behind_tls(endpoint, "http")
     if address.path:
         connection = http.client.HTTPConnection("localhost", timeout=TIMEOUT)
         connection.sock = socket.socket(socket.AF_UNIX)

@@ -66,6 +66,6 @@ def _listening(config: Config) -> Iterator[tuple[str, str, Any, bool]]:
             kind = Listener.parse(text).kind
             if kind not in ("unix", "tcp", "ssl"):
                 continue  # a socket that only the daemon itself knows
-            found = sockets.find([text.replace("ssl:", "tcp:", 1) if kind == "ssl" else text], hook)
+            found = sockets.find_behind_tls(text, hook)
             host = UNIXAddress(found.path) if found.path else IPv4Address("TCP", found.host.strip("[]"), found.port)
             yield f"{hook} {table or text}", hook, _Port(host), kind != "ssl"

@@ -39,7 +39,7 @@ def _try(where: str, listener: Listener) -> None:
     """Bind a TCP port and let go of it; one that is taken now may be free in a moment, and is tried again then."""
     if listener.kind not in ("tcp", "ssl"):
         return
-    address = sockets.find([listener.text.replace("ssl:", "tcp:", 1)], where)
+    address = sockets.find_behind_tls(listener.text, where)
     family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
     try:
         with socket.socket(family, socket.SOCK_STREAM) as trial:

@@ -50,6 +50,11 @@ def find(endpoints: Sequence[str], key: str) -> Address:
     raise ConfigError(f"listen.{key} begins with {endpoints[0]!r}: the first one must be unix:/PATH or tcp:PORT here")
 
 
+def find_behind_tls(endpoint: str, key: str) -> Address:
+    """Return where a client of ours connects, which speaks TLS where the string says ``ssl:``. Raises ConfigError."""
+    return find([endpoint.replace("ssl:", "tcp:", 1) if endpoint.startswith("ssl:") else endpoint], key)
+
+
 def find_path(endpoints: Sequence[str], key: str) -> str:
     """Return the path of a hook that Dovecot reaches only as a unix socket. Raises ConfigError."""
     address = find(endpoints, key)

@@ -8,13 +8,18 @@ import signal
 from server import Server, message, until
 
 
+def furnish_relay_host(host: Server) -> str:
+    """Make the account of a customer who may send as our domain, and a reader; return the next hop."""
+    host.mailhooks("domain", "add", "remote.test")
+    host.add_user("customer@remote.test")
+    host.add_user("reader@remote.test")
+    host.mailhooks("sender", "allow", "customer@remote.test", "@example1.com")
+    return f"[{host.machine.loopback}]:{host.port['submission']}"
+
+
 def test_relay_password_changes_live(machine):
     with Server(machine) as host:
-        host.mailhooks("domain", "add", "remote.test")
-        host.add_user("customer@remote.test")
-        host.add_user("reader@remote.test")
-        host.mailhooks("sender", "allow", "customer@remote.test", "@example1.com")
-        nexthop = f"[{machine.loopback}]:{host.port['submission']}"
+        nexthop = furnish_relay_host(host)
         with Server(machine, {"server": {"relayhost": nexthop}}) as server:
             server.furnish()
 
@@ -55,11 +60,7 @@ def test_relay_password_changes_live(machine):
 def test_relay_tls_is_asked_of_a_senders_relay_and_not_of_the_world(machine):
     """Without a default relay host relay_tls = verify was ignored: the password went to any certificate."""
     with Server(machine) as host:
-        host.mailhooks("domain", "add", "remote.test")
-        host.add_user("customer@remote.test")
-        host.add_user("reader@remote.test")
-        host.mailhooks("sender", "allow", "customer@remote.test", "@example1.com")
-        nexthop = f"[{machine.loopback}]:{host.port['submission']}"
+        nexthop = furnish_relay_host(host)
         server = Server(machine, {"server": {"relay_tls": "verify"}})
         world = server.host("etc/mailhooks/postfix/main.cf.d/world.cf")  # in place of the DNS
         world.parent.mkdir(parents=True)

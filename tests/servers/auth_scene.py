@@ -25,6 +25,9 @@ from mailhooks.userdb import MailSettings
 from mailhooks.workers import HashPool, Writer
 
 SPID = 14949
+ADAM, BOB, CAROL = "adam@example1.com", "bob@example1.com", "carol@example1.com"
+HELLO = "VERSION\t1\t2\nCPID\t10662\n"
+QUICK = "{PLAIN}secret"
 
 
 class ThreadClock(Clock):
@@ -178,3 +181,8 @@ def plain(login, password, authzid=""):
 
 def b64(text):
     return b64encode(text.encode()).decode()
+
+
+def auth(number, login=ADAM, password="secret", *, service="imap", more=""):
+    """Spell a request for PLAIN."""
+    return f"AUTH\t{number}\tPLAIN\tservice={service}{more}\tresp={plain(login, password)}\n"

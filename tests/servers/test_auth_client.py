@@ -3,15 +3,11 @@ from __future__ import annotations
 import re
 
 import pytest
-from auth_scene import SPID, Client, Scene, b64, plain
+from auth_scene import ADAM, BOB, HELLO, QUICK, SPID, Client, Scene, auth, b64, plain
 
 from mailhooks import passwords
 from mailhooks.passwords import hash_password
 from mailhooks.store import Service, State
-
-ADAM, BOB, CAROL = "adam@example1.com", "bob@example1.com", "carol@example1.com"
-HELLO = "VERSION\t1\t2\nCPID\t10662\n"
-QUICK = "{PLAIN}secret"
 
 
 @pytest.fixture
@@ -28,10 +24,6 @@ def client(scene):
     client.greeting = client.heard()
     client.say(HELLO)
     return client
-
-
-def auth(number, login=ADAM, password="secret", *, service="imap", more=""):
-    return f"AUTH\t{number}\tPLAIN\tservice={service}{more}\tresp={plain(login, password)}\n"
 
 
 def test_the_whole_greeting_comes_at_connect_in_the_order_that_both_clients_accept(client):

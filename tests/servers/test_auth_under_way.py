@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from auth_scene import Client, Scene, b64, plain
+from auth_scene import ADAM, BOB, CAROL, HELLO, QUICK, Client, Scene, auth, b64
 
 from mailhooks.passwords import hash_password
 from mailhooks.servers import auth_client
-
-ADAM, BOB, CAROL = "adam@example1.com", "bob@example1.com", "carol@example1.com"
-HELLO = "VERSION\t1\t2\nCPID\t10662\n"
-QUICK = "{PLAIN}secret"
 
 
 @pytest.fixture
@@ -27,10 +23,6 @@ def client(scene):
     client.greeting = client.heard()
     client.say(HELLO)
     return client
-
-
-def auth(number, login=ADAM, password="secret", *, service="imap", more=""):
-    return f"AUTH\t{number}\tPLAIN\tservice={service}{more}\tresp={plain(login, password)}\n"
 
 
 # Many at once
